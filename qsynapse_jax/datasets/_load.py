@@ -1,0 +1,154 @@
+"""The data sets behind one function."""
+
+import dataclasses
+import difflib
+import operator
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from . import _files
+from ._idx import read_idx
+
+_CLASSES = 10
+_DIGITS_TEST = 500
+_DIGITS_SPLIT_SEED = 0
+_NAMES = ("digits", *_files.SOURCES)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images as rows of pixels in [0, 1] with their classes, split into training and test examples.
+
+    Attributes:
+        name: the name under which `load` knows the set.
+        x_train: training images, one per row, row-major pixels, 0 (background) to 1.
+        y_train: their classes, 0 to `n_classes - 1`.
+        x_test: test images, likewise.
+        y_test: their classes.
+        image_shape: (height, width); `x_train.reshape(-1, *image_shape)` gives the pictures back.
+        n_classes: number of classes.
+    """
+
+    name: str
+    x_train: Float32[np.ndarray, "train features"] = dataclasses.field(repr=False)
+    y_train: Int32[np.ndarray, " train"] = dataclasses.field(repr=False)
+    x_test: Float32[np.ndarray, "test features"] = dataclasses.field(repr=False)
+    y_test: Int32[np.ndarray, " test"] = dataclasses.field(repr=False)
+    image_shape: tuple[int, int]
+    n_classes: int = _CLASSES
+
+
+def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int = 0) -> Dataset:
+    """Labelled images for training a network: handwritten digits or clothes, ten classes.
+
+    - `"digits"`: 8 x 8 pixels, 17 grey levels, 1,297 training and 500 test examples; comes with scikit-learn,
+      works offline. Which example is in which part is fixed: a stratified split with `random_state=0`.
+    - `"mnist"`, `"fashion_mnist"`: 28 x 28 pixels, 256 grey levels, 60,000 and 10,000 examples, as published
+      (12 MB and 31 MB). Looked for in `$QSYNAPSE_DATA/mnist/` or `$QSYNAPSE_DATA/fashion_mnist/`, then in the
+      user's cache, into which they are downloaded, with their sha256 checked, when they are not there.
+
+    Args:
+        name: the data set; `"fashion-mnist"` is understood too.
+        folder: where the four idx files (`train-images-idx3-ubyte.gz`, ...) of an MNIST-like set lie, the
+            only place then looked at. Files of your own in this format are welcome, here and in `$QSYNAPSE_DATA`:
+            any number and size of images, classes 0 to 9. Not used by `"digits"`.
+        seed: order of the training examples: 0 leaves them as published (for `"digits"`, as split), any other
+            number shuffles them. It never decides which examples are for training and which for test, so a
+            run's own seed can be passed, and the scores of all seeds are of the same test examples.
+
+    Returns:
+        The `Dataset`, in NumPy arrays: pixels float32, classes int32.
+
+    Raises:
+        ValueError: unknown name, wrong argument, `QSYNAPSE_DATA` or `folder` names no folder, or a file is
+            corrupt.
+        DatasetUnavailable: the files are nowhere to be found and the download failed; the message says which
+            files to fetch from where and where to put them.
+    """
+    name = _known(name)
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or operator.index(seed) < 0:
+        raise ValueError(f"Argument `seed` must be a non-negative integer, but got {seed!r}.")
+    data = _digits() if name == "digits" else _idx_images(name, _files.locate(name, folder))
+    if seed == 0:
+        return data
+    order = np.random.default_rng(seed).permutation(len(data.y_train))
+    return dataclasses.replace(data, x_train=data.x_train[order], y_train=data.y_train[order])
+
+
+def _known(name: str) -> str:
+    plain = str(name).replace("-", "_")
+    if plain in _NAMES:
+        return plain
+    close = difflib.get_close_matches(plain.lower(), _NAMES, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(repr(n) for n in _NAMES)
+    raise ValueError(f"Argument `name` must be one of {known}, but got {name!r}.{hint}")
+
+
+def _digits() -> Dataset:
+    # Importing scikit-learn takes about a second; who loads MNIST need not wait for it.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    x, y = load_digits(return_X_y=True)
+    x, y = (x / 16).astype(np.float32), y.astype(np.int32)  # 16: pixels count the dots of a 4 x 4 block
+    parts = train_test_split(
+        np.arange(len(y)), test_size=_DIGITS_TEST, stratify=y, random_state=_DIGITS_SPLIT_SEED
+    )
+    train, test = (np.asarray(part) for part in parts)
+    return Dataset("digits", x[train], y[train], x[test], y[test], image_shape=(8, 8))
+
+
+def _idx_images(name: str, folder: Path) -> Dataset:
+    x_train, y_train = _part(name, folder, _files.TRAIN_IMAGES, _files.TRAIN_LABELS)
+    x_test, y_test = _part(name, folder, _files.TEST_IMAGES, _files.TEST_LABELS)
+    height, width = x_train.shape[1:]
+    if x_test.shape[1:] != (height, width):
+        raise _unusable(
+            name,
+            folder / _files.TEST_IMAGES,
+            f"its images have shape {x_test.shape[1:]}, those of {_files.TRAIN_IMAGES} {(height, width)}",
+        )
+    flat_train, flat_test = (_unit_range(x) for x in (x_train, x_test))
+    return Dataset(name, flat_train, y_train, flat_test, y_test, image_shape=(height, width))
+
+
+def _unit_range(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+
+
+def _part(name: str, folder: Path, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _bytes(name, folder / images, ndim=3), _bytes(name, folder / labels, ndim=1)
+    if len(x) != len(y):
+        raise _unusable(name, folder / labels, f"it has {len(y)} labels for the {len(x)} images of {images}")
+    if y.max() >= _CLASSES:
+        raise _unusable(name, folder / labels, f"its labels must lie in 0..9, but one is {y.max()}")
+    return x, y.astype(np.int32)
+
+
+def _bytes(name: str, path: Path, *, ndim: int) -> np.ndarray:
+    try:
+        array = read_idx(path)
+    except ValueError as err:
+        raise ValueError(f"{err}{_official(name, path)}") from None
+    if array.dtype != np.uint8:
+        raise _unusable(name, path, f"its elements must be unsigned bytes, but are {array.dtype}")
+    if array.ndim != ndim:
+        raise _unusable(name, path, f"it must have {ndim} dimension(s), but has {array.ndim}")
+    if array.size == 0:
+        raise _unusable(name, path, f"it is empty, of shape {array.shape}")
+    return array
+
+
+def _unusable(name: str, path: Path, defect: str) -> ValueError:
+    return ValueError(
+        f"File {path} cannot be used: {defect}. Delete it and download it again.{_official(name, path)}"
+    )
+
+
+def _official(name: str, path: Path) -> str:
+    source = _files.SOURCES[name]
+    return f" The official file is {source.url}{path.name}, sha256 {source.sha256[path.name]}."
