@@ -53,8 +53,8 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
     Args:
         name: the data set; `"fashion-mnist"` is understood too.
         folder: where the four idx files (`train-images-idx3-ubyte.gz`, ...) of an MNIST-like set lie, the
-            only place then looked at. Files of your own in this format are welcome, here and in `$QSYNAPSE_DATA`:
-            any number and size of images, classes 0 to 9. Not used by `"digits"`.
+            only place then looked at. Files of your own in this format are welcome, here and in
+            `$QSYNAPSE_DATA`: any number and size of images, classes 0 to 9. Not used by `"digits"`.
         seed: order of the training examples: 0 leaves them as published (for `"digits"`, as split), any other
             number shuffles them. It never decides which examples are for training and which for test, so a
             run's own seed can be passed, and the scores of all seeds are of the same test examples.
