@@ -1,0 +1,3 @@
+"""Differentiable simulator of resistive-memory crossbars and the networks that run on them."""
+
+from qsynapse_jax import crossbar as crossbar

@@ -1,0 +1,87 @@
+"""The border of the package: what is checked before a solve, and how a failure after it is raised."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from qsynapse_jax._checks import bad_value_message, is_concrete
+from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
+from qsynapse_jax.crossbar._wires import Wires
+
+T = TypeVar("T")
+
+
+def check_array(g: jax.Array, wires: Any) -> None:
+    """Refuses a `g` that is no array of cells, and wires that are none."""
+    if not isinstance(wires, Wires):
+        raise ValueError(
+            f"Argument `wires` must be a `Wires`, but is a {type(wires).__name__}; "
+            "write e.g. `Wires(r_word=1.0, r_bit=1.0)`."
+        )
+    if g.ndim != 2:
+        raise ValueError(
+            f"Argument `g` must have shape (wl, bl), but has shape {g.shape}; use `jax.vmap` for a batch of arrays."
+        )
+    if 0 in g.shape:
+        raise ValueError(f"Argument `g` must have at least one cell, but has shape {g.shape}.")
+
+
+def check_input(g: jax.Array, v_in: jax.Array) -> None:
+    """Refuses voltages whose last axis is not the word lines of `g`."""
+    if v_in.ndim < 1 or v_in.shape[-1] != g.shape[0]:
+        raise ValueError(
+            f"Argument `v_in` must have shape (*batch, wl) with wl = {g.shape[0]}, the word lines of `g` with shape "
+            f"{g.shape}, but has shape {v_in.shape}."
+        )
+    if 0 in v_in.shape:
+        raise ValueError(f"Argument `v_in` must hold at least one vector, but has shape {v_in.shape}.")
+
+
+def check_options(
+    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None
+) -> dict[str, Any]:
+    """Tolerance and step limit with their defaults filled in: as tight as the precision rewards."""
+    if rtol is None:
+        rtol = 1e-7 if dtype == jnp.float32 else 1e-13
+    if max_steps is None:
+        max_steps = 200 + 20 * sum(shape)
+    if not 0 < rtol < 1:
+        raise ValueError(f"Argument `rtol` must lie between 0 and 1, but is {rtol}.")
+    if max_steps < 1:
+        raise ValueError(f"Argument `max_steps` must be at least 1, but is {max_steps}.")
+    return {"rtol": float(rtol), "max_steps": int(max_steps)}
+
+
+def outcome(
+    converged: jax.Array, *, finite: jax.Array, g: jax.Array, wires: Wires, v_in: jax.Array | None = None
+) -> RESULTS:
+    """Success, or what is wrong; wrong input outranks what it causes."""
+
+    def usable(x: jax.Array) -> jax.Array:
+        return jnp.all(jnp.isfinite(x) & (x >= 0))
+
+    result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
+    result = RESULTS.where(finite, result, RESULTS.breakdown)
+    wires_usable = jnp.all(jnp.stack([usable(leaf) for leaf in jax.tree.leaves(wires)]))
+    result = RESULTS.where(wires_usable, result, RESULTS.bad_wires)
+    if v_in is not None:
+        result = RESULTS.where(jnp.all(jnp.isfinite(v_in)), result, RESULTS.bad_voltage)
+    return RESULTS.where(usable(g), result, RESULTS.bad_conductance)
+
+
+def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: Callable[[], str] = str) -> T:
+    """`value` if the result is a success; otherwise raises, at run time where values are traced."""
+    if not is_concrete(result, inputs):
+        return result.error_if(value, result != RESULTS.successful)  # pyright: ignore
+    if result == RESULTS.successful:
+        return value
+    if result == RESULTS.bad_conductance:
+        place = bad_value_message(inputs["g"], "g", unit="S", minimum="non-negative")
+        raise ValueError(f"{place} Use 0.0 for an open cell.")
+    if result == RESULTS.bad_voltage:
+        raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
+    if result == RESULTS.bad_wires:
+        raise ValueError(RESULTS[result])
+    raise ConvergenceError(f"{RESULTS[result]}{detail()}")

@@ -1,0 +1,47 @@
+"""What a solve reports: an outcome whose message tells the user what to do, and its figures."""
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int
+
+
+class ConvergenceError(RuntimeError):
+    """A solve did not reach its tolerance; the message says why and what to do."""
+
+
+class RESULTS(eqx.Enumeration):
+    """Outcome of a solve. `RESULTS[sol.result]` is the message."""
+
+    successful = ""
+    max_steps_reached = (
+        "The iteration for the node voltages did not reach `rtol` within `max_steps`. "
+        "Raise `max_steps`, loosen `rtol`, or compute in float64."
+    )
+    breakdown = (
+        "The iteration for the node voltages met a NaN or infinite number: currents or voltages overflow the "
+        "working precision. Check the units of `g` [S], `v_in` [V] and `wires` [ohm], or compute in float64."
+    )
+    bad_conductance = (
+        "Argument `g` must be non-negative and finite, but holds a negative, NaN or infinite conductance [S]. "
+        "Use 0.0 for an open cell."
+    )
+    bad_voltage = "Argument `v_in` must be finite, but holds a NaN or infinite voltage [V]."
+    bad_wires = (
+        "Argument `wires` must hold non-negative and finite resistances, but one is negative, NaN or infinite [ohm]. "
+        "Use 0.0 for an ideal wire."
+    )
+
+
+class Stats(eqx.Module):
+    """Figures of a solve, one per input vector.
+
+    Attributes:
+        iterations: steps of the iterative solver.
+        residual: what is left of Kirchhoff's equations, recomputed from the returned currents: the Euclidean norm
+            of `sqrt(g) (v_word - v_bit - i_cell / g)` over that of `sqrt(g) (v_in - v_out)`. The error of the cell
+            currents, measured in the same norm, cannot exceed it.
+        power_balance: power delivered by the terminals less power dissipated in cells and wires, over the former.
+    """
+
+    iterations: Int[Array, ""]
+    residual: Float[Array, "*batch"]
+    power_balance: Float[Array, "*batch"]
