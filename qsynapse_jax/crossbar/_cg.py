@@ -28,7 +28,7 @@ def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def conjugate_gradient(
-    root_g: Float[Array, "wl bl"],
+    root_g: Float[Array, "1 wl bl"],
     impedance: Impedance,
     b: Float[Array, "batch wl bl"],
     *,

@@ -25,7 +25,7 @@ from jaxtyping import Array, ArrayLike, Float
 from qsynapse_jax._checks import as_floating
 from qsynapse_jax.crossbar._border import check_array, check_options, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
-from qsynapse_jax.crossbar._linear import NodeVoltages, node_voltages
+from qsynapse_jax.crossbar._linear import OperatingPoint, operating_point
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -78,7 +78,7 @@ def _compile_circuit(g: jax.Array, wires: Wires, *, rtol: float, max_steps: int)
 
 def _line_voltages(
     line: str, rtol: float, max_steps: int, g: jax.Array, z: Impedance
-) -> tuple[jax.Array, NodeVoltages]:
+) -> tuple[jax.Array, OperatingPoint]:
     """Cell voltages for 1 V on each word line in turn (F), or -1 V on each bit line in turn (H)."""
     n_word, n_bit = g.shape
     if line == "word":
@@ -87,7 +87,7 @@ def _line_voltages(
     else:
         b = -jnp.broadcast_to(jnp.eye(n_bit, dtype=g.dtype)[:, None, :], (n_bit, n_word, n_bit))
         a = jnp.zeros_like(b)
-    nodes = node_voltages(g, a, b, z, rtol=rtol, max_steps=max_steps)
+    nodes = operating_point(rtol, max_steps, g, a, b, z)
     return nodes.word - nodes.bit, nodes
 
 
@@ -113,7 +113,7 @@ def _g_eff_jvp(rtol: float, max_steps: int, primals: Any, tangents: Any) -> Any:
     g_eff = jnp.sum(from_word.current, axis=1)
     tangent = jnp.zeros_like(g_eff)
     if not isinstance(dg, SymbolicZero):
-        tangent += pair(f * dg, h)
+        tangent += pair(f * dg[None], h)
     if not isinstance(dz.word, SymbolicZero):
         tangent -= pair(jnp.matmul(from_word.current, dz.word, precision=EXACT), from_bit.current)
     if not isinstance(dz.bit, SymbolicZero):

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from qsynapse_jax._checks import as_floating
 from qsynapse_jax.crossbar._border import check_array, check_input, check_options, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import impedance
-from qsynapse_jax.crossbar._linear import node_voltages
+from qsynapse_jax.crossbar._linear import operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -102,7 +102,7 @@ def _solve(g: jax.Array, v_in: jax.Array, wires: Wires, *, rtol: float, max_step
     batch = v_in.shape[:-1]
     z = impedance(wires, g.shape, dtype)
     a = jnp.broadcast_to(v_in.reshape(-1, g.shape[0], 1), (v_in.size // g.shape[0], *g.shape))
-    nodes = node_voltages(g, a, jnp.zeros_like(a), z, rtol=rtol, max_steps=max_steps)
+    nodes = operating_point(rtol, max_steps, g, a, jnp.zeros_like(a), z)
     stats = jax.lax.stop_gradient(_stats(g, a, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     result = outcome(nodes.converged, finite=finite, g=g, wires=wires, v_in=v_in)
@@ -130,7 +130,7 @@ def _progress(sol: Solution) -> str:
 
 def _stats(g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
     """Relative residual and power balance of every input, from the returned voltages and currents."""
-    root_g = jnp.sqrt(g)
+    root_g = jnp.sqrt(g)[None]
     conducting = root_g > 0
     # In the weighted unknown, y = i / sqrt(g), an open cell has nothing to be wrong about.
     y = jnp.where(conducting, nodes.current / jnp.where(conducting, root_g, 1), 0)
