@@ -1,0 +1,6 @@
+"""One weight and its conductances: codes in, exact conductances out, and back."""
+
+from qsynapse_jax.cells._base import AbstractCell as AbstractCell
+from qsynapse_jax.cells._differential import Differential as Differential
+from qsynapse_jax.cells._ladder import Ladder as Ladder
+from qsynapse_jax.cells._multilevel import Multilevel as Multilevel
