@@ -24,7 +24,7 @@ class TiledArray(eqx.Module):
 
     Args:
         cell: how one weight becomes conductances.
-        wires: resistances of every tile [ohm].
+        wires: resistances of every tile [ohm]; `None` is ideal wires, for which no circuit is solved.
         tile: word lines and bit lines of a tile. Static.
 
     Raises:
@@ -32,7 +32,7 @@ class TiledArray(eqx.Module):
     """
 
     cell: AbstractCell
-    wires: Wires
+    wires: Wires | None
     tile: tuple[int, int] = eqx.field(static=True, converter=checked_tile_shape, default=(64, 64))
 
     def __check_init__(self):
@@ -64,21 +64,31 @@ class TiledArray(eqx.Module):
 
         Gradients: in `g` and the wires, through Kirchhoff's equations of every tile.
         """
-        tiles = split(as_floating(g, "g"), self.tile)
+        g = as_floating(g, "g")
+        wires = self.wires
+        if wires is None:
+            return g
+        tiles = split(g, self.tile)
         down, across, wl, bl = tiles.shape
         at_once = max(1, _CELLS_AT_ONCE // (min(wl, bl) * wl * bl))
 
         def compile_circuit(one: Float[Array, "wl bl"]) -> Float[Array, "wl bl"]:
-            return effective_conductance(one, self.wires, throw=throw)
+            return effective_conductance(one, wires, throw=throw)
 
         g_eff = jax.lax.map(compile_circuit, tiles.reshape(-1, wl, bl), batch_size=min(at_once, down * across))
         return join(g_eff.reshape(tiles.shape), (g.shape[0], g.shape[1]))
 
     def weight(self, g: Float[Array, "rows lines"]) -> Float[Array, "rows cols"]:
-        """Weights that (effective) conductances [S] stand for: signed sum over the bit lines of each, over the span."""
+        """Weights that (effective) conductances [S] stand for.
+
+        The signed sum over the bit lines of each weight, less that of code 0 (which a differential cell cancels), over
+        the span of the cell.
+        """
         signs = jnp.asarray(self.cell.signs, g.dtype)
-        by_weight = g.reshape(g.shape[0], -1, self.lines)
-        return jnp.sum(by_weight * signs[None, None, :], axis=-1) / self.cell.span().astype(g.dtype)
+        total = jnp.sum(g.reshape(g.shape[0], -1, self.lines) * signs[None, None, :], axis=-1)
+        if sum(self.cell.signs):
+            total = total - self.cell.conductance(jnp.asarray(0)).astype(g.dtype)
+        return total / self.cell.span().astype(g.dtype)
 
     def effective_weight(self, w: Float[Array, "rows cols"], *, throw: bool = True) -> Float[Array, "rows cols"]:
         """The weights in [-1, 1] that the tiles actually multiply with when `w` is written into them."""
