@@ -1,0 +1,33 @@
+"""Command line: `qsynapse demo`, `qsynapse train`, `qsynapse evaluate`."""
+
+import sys
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from qsynapse_jax.cli._commands import Demo, Evaluate, Train
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; wrong use ends in one message and status 2, without a traceback."""
+    try:
+        command = tyro.cli(
+            Command,  # pyright: ignore[reportArgumentType]
+            args=arguments,
+            prog="qsynapse",
+            description="Networks on resistive-memory crossbars, trained through Kirchhoff's equations.",
+        )
+        command.run(Console())
+    except (ValueError, OSError) as error:
+        Console(stderr=True).print(f"qsynapse: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("qsynapse: interrupted; nothing was written.", style="red")
+        sys.exit(130)
