@@ -118,7 +118,7 @@ notebooks: $(STAMP)  ## execute every notebook in place, so that the committed o
 
 test-newest:  ## run the tests with the newest Python found and the newest dependencies (needs the network)
 	@set -e; \
-	$(call find_python,python3.14 python3.13 python3.12 python3.11); \
+	$(call find_python,$(foreach v,14 13 12 11,python3.$(v) $(wildcard $(HOME)/.pyenv/versions/3.$(v).*/bin/python3))); \
 	$(call make_environment,$(NEWEST)); \
 	$(NEWEST)/bin/python -m pip install --disable-pip-version-check --upgrade -e '.[dev]' jax flax equinox optax; \
 	$(NEWEST)/bin/python --version; \

@@ -1,7 +1,7 @@
 """Differentiable simulator of resistive-memory crossbars and the networks that run on them.
 
-    import qsynapse_jax as qs
-    sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(r_word=1.0, r_bit=1.0))
+import qsynapse_jax as qs
+sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(r_word=1.0, r_bit=1.0))
 """
 
 import importlib

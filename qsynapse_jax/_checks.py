@@ -1,4 +1,4 @@
-"""Border checks, in one grammar: "Argument `name` must ..., but ...; remedy."
+"""Border checks, in one grammar: "Argument `name` must ..., but ...; remedy.".
 
 Shapes and dtypes are static and always checked. Values are checked where they are concrete; a function that can
 be traced must carry its value checks in its own result (see `crossbar.solve`) or call `checked`.
@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 

@@ -41,7 +41,7 @@ class Differential(AbstractCell):
     def span(self) -> Float[Array, ""]:
         return self.cell.span()
 
-    def conductance(self, code: Int[Any, "*shape"]) -> Float[Array, "2 *shape"]:
+    def conductance(self, code: Int[Any, "*shape"]) -> Float[Array, "2 ..."]:
         code = self.checked_code(code)
         return jnp.stack([self.cell.conductance(jnp.maximum(sign * code, 0)) for sign in self.signs])
 
@@ -53,6 +53,6 @@ class Differential(AbstractCell):
         code = self.checked_code(code)
         return jnp.sign(code).astype(self.span().dtype) * self.cell.decode(jnp.abs(code))
 
-    def realise(self, w: Float[Any, "*shape"]) -> Float[Array, "2 *shape"]:
+    def realise(self, w: Float[Any, "*shape"]) -> Float[Array, "2 ..."]:
         w = as_floating(w, "w")
         return jnp.stack([self.cell.realise(jnp.maximum(sign * w, 0)) for sign in self.signs])

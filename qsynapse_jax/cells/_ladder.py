@@ -49,7 +49,7 @@ class Ladder(AbstractUnipolarCell):
     def __check_init__(self):
         if not isinstance(self.bits, int) or isinstance(self.bits, bool) or not 1 <= self.bits <= _MOST_BITS:
             raise ValueError(
-                f"Argument `bits` must be an integer from 1 to {_MOST_BITS}, but is {self.bits!r}; each bit is a branch."
+                f"Argument `bits` must be an integer from 1 to {_MOST_BITS}, but is {self.bits!r}: one a branch."
             )
         if (self.r_unit is None) == (self.r_branch is None):
             raise ValueError("Give either `r_unit` or `r_branch` [ohm], and `None` for the other.")
@@ -80,7 +80,7 @@ class Ladder(AbstractUnipolarCell):
         """Resistors of the branches, most significant first [ohm]."""
         if self.r_branch is not None:
             return self.r_branch
-        return self.r_unit * 2.0 ** jnp.arange(self.bits)  # pyright: ignore[reportOperatorIssue]
+        return self.r_unit * 2.0 ** jnp.arange(self.bits)  # pyright: ignore[reportOptionalOperand]
 
     def code_conductance(self, code: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
         resistors = self.resistors()
@@ -90,5 +90,3 @@ class Ladder(AbstractUnipolarCell):
             is_set = (code >> (self.bits - 1 - k)) & 1
             g = g + jnp.where(is_set == 1, on[k], off[k])
         return g
-
-

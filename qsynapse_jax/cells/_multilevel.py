@@ -13,7 +13,7 @@ _MOST_LEVELS = 2**15
 
 
 class Multilevel(AbstractUnipolarCell):
-    """A cell whose conductance takes `levels` evenly spaced values: G(code) = g_min + (g_max - g_min) code/(levels - 1).
+    """Evenly spaced conductances: G(code) = g_min + (g_max - g_min) code / (levels - 1).
 
     Args:
         levels: how many, 2 to 32,768. Static.
@@ -51,5 +51,3 @@ class Multilevel(AbstractUnipolarCell):
         fraction = code.astype(self.g_max.dtype) / (self.levels - 1)
         # Weighted ends rather than a start and a step: the last level is g_max to the last bit.
         return (1 - fraction) * self.g_min + fraction * self.g_max
-
-

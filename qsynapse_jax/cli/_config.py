@@ -91,7 +91,7 @@ DEMO: dict[str, Any] = {
 }
 """A network small enough for a minute, behind wires harsh enough to matter.
 
-Wires: 7-10 nm node with a transistor a cell, 7.06 ohm a cell along the word line and 21.2 ohm along the bit line, from
-the width, aspect ratio and resistivity in NeuroSim V1.3 (github.com/neurosim/DNN_NeuroSim_V1.3, Param.cpp) and a cell of
-4 x 12 wire widths.
+Wires: 7-10 nm node with a transistor a cell, 7.06 ohm a cell along the word line and 21.2 ohm along the bit line,
+from the width, aspect ratio and resistivity in NeuroSim V1.3 (github.com/neurosim/DNN_NeuroSim_V1.3, Param.cpp)
+and a cell of 4 x 12 wire widths.
 """

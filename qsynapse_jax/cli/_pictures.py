@@ -40,9 +40,7 @@ def _accuracy(figure: Any, config: StudyConfig, study: Study) -> None:
     for name, history in study.histories.items():
         epochs = [epoch.number for epoch in history]
         axes.plot(epochs, [100 * e.accuracy for e in history], ".-", color=COLOURS[name], label=ROWS[name])
-    axes.axhline(
-        study.accuracies["deployed"], color=COLOURS["deployed"], linestyle="--", label=ROWS["deployed"]
-    )
+    axes.axhline(study.accuracies["deployed"], color=COLOURS["deployed"], linestyle="--", label=ROWS["deployed"])
     axes.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"{config.dataset}: same network, four ways")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)

@@ -1,10 +1,10 @@
 """The main job: one network, four ways, with progress while it works."""
 
 import time
-
 from dataclasses import dataclass, field
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -57,12 +57,11 @@ def table_accuracies(networks: dict[str, MLP], config: StudyConfig, data: Datase
         "deployed": with_wires(ideal, wires),
         "circuit": with_wires(networks["circuit"], wires),
     }
-    return {name: 100 * float(accuracy(rows[name], data.x_test, data.y_test)) for name in ROWS}
+    test = (jnp.asarray(data.x_test), jnp.asarray(data.y_test))
+    return {name: 100 * float(accuracy(rows[name], *test)) for name in ROWS}
 
 
-def _train(
-    name: str, network: MLP, config: StudyConfig, data: Dataset, study: Study, progress: Progress
-) -> None:
+def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: Study, progress: Progress) -> None:
     steps = config.epochs * max(1, len(data.x_train) // config.batch_size)
     task = progress.add_task(ROWS[name], total=steps, loss="compiling", accuracy="")
 
@@ -97,5 +96,3 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=console)
-
-

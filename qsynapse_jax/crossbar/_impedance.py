@@ -43,7 +43,7 @@ class Impedance(eqx.Module):
         return jnp.diagonal(self.bit)[:, None] + jnp.diagonal(self.word)[None, :]
 
 
-def impedance(wires: Wires, shape: tuple[int, int], dtype: jnp.dtype) -> Impedance:
+def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype) -> Impedance:
     """The two maps of an array of `shape` (wl, bl) for the given wires."""
     n_word, n_bit = shape
     from_driver = jnp.arange(n_bit)

@@ -10,8 +10,8 @@ Subtracting, and writing I = s y with s = sqrt(g), gives the symmetric positive 
 (1 + s Z s) y = s (a - b0), from which the currents and both voltages follow by one application of the wires. No
 division by `g` or by a wire conductance occurs: open cells and ideal wires are exact.
 
-Tangents meet dI = g dx + dg (w - b) with dx = dw - db, so (1 + Z g) dx = (da - dZw(I)) - (db0 + dZb(I)) - Z(dg (w - b)):
-the same symmetric solve, dx = rhs - Z(s y) with (1 + s Z s) y = s rhs. The transposed system (1 + g Z) p = c, which
+Tangents meet dI = g dx + dg (w - b) with dx = dw - db, so
+(1 + Z g) dx = (da - dZw(I)) - (db0 + dZb(I)) - Z(dg (w - b)): the same symmetric solve, dx = rhs - Z(s y) with (1 + s Z s) y = s rhs. The transposed system (1 + g Z) p = c, which
 reverse mode needs, is p = c - g q with (1 + Z g) q = Z c: the same solve once more.
 """
 
@@ -68,9 +68,9 @@ def _operating_point_jvp(rtol: float, max_steps: int, primals: Any, tangents: An
         at_bit.append(Impedance(z.word, dz.bit).bit_drop(point.current))
 
     # Absent terms are left out, not zero-filled: a product with zeros costs as much as any other.
-    rhs = sum(at_word) - sum(at_bit) - sum(map(z, injected))
+    rhs: Any = sum(at_word) - sum(at_bit) - sum(map(z, injected))
     current = g[None] * _cell_voltages(rtol, max_steps, g, z, rhs) + sum(injected)
-    unmoved = np.zeros((), jax.dtypes.float0)
+    unmoved: Any = np.zeros((), jax.dtypes.float0)
     tangent = OperatingPoint(
         sum(at_word) - z.word_drop(current), sum(at_bit) + z.bit_drop(current), current, unmoved, unmoved
     )

@@ -136,6 +136,9 @@ def _stats(g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.A
     y = jnp.where(conducting, nodes.current / jnp.where(conducting, root_g, 1), 0)
     error = root_g * (nodes.word - nodes.bit) - y
     drive = root_g * drive
+    # In units of the largest drive, else nanovolts in float32 square to 0 and look as if solved without residual.
+    largest = jnp.max(jnp.abs(drive), axis=(-2, -1), keepdims=True)
+    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
 
     def total(x: jax.Array) -> jax.Array:
         return jnp.sum(x, axis=(-2, -1))

@@ -95,9 +95,7 @@ def _digits() -> Dataset:
 
     x, y = load_digits(return_X_y=True)
     x, y = (x / 16).astype(np.float32), y.astype(np.int32)  # 16: pixels count the dots of a 4 x 4 block
-    parts = train_test_split(
-        np.arange(len(y)), test_size=_DIGITS_TEST, stratify=y, random_state=_DIGITS_SPLIT_SEED
-    )
+    parts = train_test_split(np.arange(len(y)), test_size=_DIGITS_TEST, stratify=y, random_state=_DIGITS_SPLIT_SEED)
     train, test = (np.asarray(part) for part in parts)
     return Dataset("digits", x[train], y[train], x[test], y[test], image_shape=(8, 8))
 
@@ -144,9 +142,7 @@ def _bytes(name: str, path: Path, *, ndim: int) -> np.ndarray:
 
 
 def _unusable(name: str, path: Path, defect: str) -> ValueError:
-    return ValueError(
-        f"File {path} cannot be used: {defect}. Delete it and download it again.{_official(name, path)}"
-    )
+    return ValueError(f"File {path} cannot be used: {defect}. Delete it and download it again.{_official(name, path)}")
 
 
 def _official(name: str, path: Path) -> str:

@@ -1,6 +1,8 @@
 """Multilayer perceptrons, in software and on crossbars, and the way from one to the other."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ class MLP(nnx.Module):
     """
 
     def __init__(self, layers: Sequence[nnx.Module]):
-        self.layers = nnx.List(layers)
+        self.layers: Any = nnx.List(layers)
 
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch classes"]:
         for layer in self.layers[:-1]:
@@ -31,27 +33,31 @@ class MLP(nnx.Module):
 def software_mlp(sizes: Sequence[int], *, rngs: nnx.Rngs) -> MLP:
     """A float network of the given layer sizes, e.g. (784, 256, 10)."""
     he = nnx.initializers.he_normal()
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return MLP([nnx.Linear(fan_in, fan_out, kernel_init=he, rngs=rngs) for fan_in, fan_out in pairs])
+    return MLP([nnx.Linear(*pair, kernel_init=he, rngs=rngs) for pair in pairwise(sizes)])
 
 
-def to_crossbar(
-    network: MLP, *, cell: AbstractCell, wires: Wires | None, tile: tuple[int, int] = (64, 64)
-) -> MLP:
+def to_crossbar(network: MLP, *, cell: AbstractCell, wires: Wires | None, tile: tuple[int, int] = (64, 64)) -> MLP:
     """A float network on crossbars: the same weights, rounded to the cell's levels.
 
     The full scale of each layer is the one that rounds its weights with the least squared error.
 
     Args:
         network: an `MLP` of `nnx.Linear` layers; it is left as it was.
-        cell, wires, tile: as for `CrossbarDense`.
+        cell: as for `CrossbarDense`, like `wires` and `tile`.
+        wires: resistances of every tile [ohm]; `None` for ideal wires.
+        tile: word lines and bit lines of a tile.
     """
     layers = []
     for dense in network.layers:
         kernel = dense.kernel.get_value()
         scale = full_scale(kernel, cell)
         layer = CrossbarDense(
-            *kernel.shape, cell=cell, wires=wires, tile=tile, use_bias=dense.bias is not None, rngs=nnx.Rngs(0)
+            *kernel.shape,
+            cell=cell,
+            wires=wires,
+            tile=tile,
+            use_bias=dense.bias is not None,
+            rngs=nnx.Rngs(0),
         )
         layer.kernel.set_value(kernel / scale)
         layer.scale.set_value(scale)

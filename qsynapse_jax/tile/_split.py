@@ -16,7 +16,7 @@ def checked_tile_shape(tile: tuple[int, int]) -> tuple[int, int]:
         raise ValueError(
             f"Argument `tile` must be two positive integers (word lines, bit lines), e.g. (64, 64), but is {tile!r}."
         )
-    return sizes
+    return sizes[0], sizes[1]
 
 
 def split(matrix: Float[Array, "rows cols"], tile: tuple[int, int]) -> Float[Array, "down across wl bl"]:
@@ -34,6 +34,6 @@ def join(tiles: Float[Array, "down across wl bl"], shape: tuple[int, int]) -> Fl
     return padded[down * wl - shape[0] :, : shape[1]]
 
 
-def fitted(shape: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
+def fitted(shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[int, int]:
     """`tile`, cut down to a matrix that does not fill one: unused lines are not simulated."""
     return min(tile[0], shape[0]), min(tile[1], shape[1])

@@ -50,7 +50,8 @@ def fit(
 
     Args:
         network: any NNX network of logits, e.g. an `nn.MLP`.
-        train, test: inputs (n, features) and labels (n,); the test set is only measured.
+        train: inputs (n, features) and labels (n,).
+        test: likewise; only measured.
         key: order of the training samples.
         epochs: passes over the training set, at least 1. In each the last incomplete batch is left out, another
             one every time.
@@ -88,7 +89,9 @@ def fit(
         nnx.update(network, parameters)
         mean_loss = float(jnp.mean(jnp.stack(losses)))
         if not np.isfinite(mean_loss):
-            raise ValueError(f"The loss became {mean_loss} in epoch {epoch}; lower `learning_rate`, now {learning_rate}.")
+            raise ValueError(
+                f"The loss became {mean_loss} in epoch {epoch}; lower `learning_rate`, now {learning_rate}."
+            )
         history.append(Epoch(epoch, mean_loss, float(accuracy(network, x_test, y_test))))
         if on_epoch is not None:
             on_epoch(history[-1])
