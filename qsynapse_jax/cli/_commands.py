@@ -56,7 +56,7 @@ class Evaluate:
                 raise ValueError(f"Argument `folder` must be the output of a run, but {file} does not exist.")
         stored = json.loads(files[0].read_text())
         settings = stored["config"]
-        sizes = {name: tuple(settings[name]) for name in ("hidden", "tile")}
+        sizes = {name: tuple(settings[name]) for name in ("hidden", "tile") if settings[name] is not None}
         cell = CellConfig(**settings["cell"])
         config = StudyConfig(**{**settings, **sizes, "cell": cell, "out": Path(settings["out"])})
         data = load(config.dataset)
@@ -67,13 +67,13 @@ class Evaluate:
 def study(config: StudyConfig, console: Console) -> None:
     """Runs a study and leaves its table on the console and its files in the output folder."""
     start = time.perf_counter()
-    prepare_folder(config.out)
     data = load(config.dataset, seed=config.seed)
+    prepare_folder(config.out)
     for line in hardware_lines(config):
         console.print(line, highlight=False)
     found = run_study(config, data, console)
     seconds = time.perf_counter() - start
-    layers = "-".join(map(str, (data.x_train.shape[1], *config.hidden, data.n_classes)))
+    layers = "-".join(map(str, (data.x_train.shape[1], *config.hidden_sizes, data.n_classes)))
     console.print(table(found.accuracies, len(data.y_test), title=f"{data.name}, {layers} network, seed {config.seed}"))
     names = ("weights.npz", "result.json")
     write_weights(config.out / names[0], found.networks)

@@ -1,5 +1,6 @@
 """What can be set from the command line, and what it means in ohm and siemens."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import tyro
 
 from qsynapse_jax.cells import Differential, Ladder
 from qsynapse_jax.crossbar import Wires
+from qsynapse_jax.tile import TiledArray
 
 READ_VOLTAGE = 0.2
 """Word-line voltage of a full-scale input [V], as in published RRAM reads; currents are linear in it."""
@@ -27,6 +29,7 @@ class CellConfig:
     """Switch that is off [ohm]."""
 
     def build(self) -> Differential:
+        """The signed cell."""
         return Differential(Ladder(self.bits, self.r_unit, self.r_on, self.r_off))
 
 
@@ -36,8 +39,8 @@ class StudyConfig:
 
     dataset: str = "digits"
     """digits (offline), mnist or fashion_mnist."""
-    hidden: tuple[int, ...] = (64,)
-    """Hidden layer sizes."""
+    hidden: tuple[int, ...] | None = None
+    """Hidden layer sizes; 64 for digits and 256 for the larger sets where not given."""
     cell: Annotated[CellConfig, tyro.conf.arg(name="")] = field(default_factory=CellConfig)
     tile: tuple[int, ...] = (64, 64)
     """Word lines and bit lines of a tile; one number is a square tile."""
@@ -47,11 +50,11 @@ class StudyConfig:
     """Word-line segment, where it differs from r_wire [ohm]."""
     r_bit: float | None = None
     """Bit-line segment, where it differs from r_wire [ohm]."""
-    epochs: int = 10
+    epochs: int = 8
     """Passes over the training set, for each network that is trained."""
-    batch_size: int = 64
-    """Samples a step."""
-    learning_rate: float = 3e-3
+    batch_size: int | None = None
+    """Samples a step; 64 for digits and 1024 for the larger sets where not given."""
+    learning_rate: float = 1e-2
     """Adam's learning rate at the start, on master weights in [-1, 1]; the float network has the same."""
     seed: int = 0
     """Seed of initial weights and sample order."""
@@ -59,35 +62,53 @@ class StudyConfig:
     """Folder for result.json, the weights and the pictures."""
 
     def __post_init__(self):
-        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        positive = {"epochs": self.epochs, "batch_size": self.samples_a_step, "learning_rate": self.learning_rate}
         for name, value in positive.items():
             if not value > 0:
                 raise ValueError(f"Argument `{name}` must be positive, but is {value}.")
-        if not self.hidden or min(self.hidden) < 1:
+        if min(self.hidden_sizes, default=1) < 1:
             raise ValueError(f"Argument `hidden` must hold positive layer sizes, but is {self.hidden}.")
         if len(self.tile) not in (1, 2) or min(self.tile) < 1:
             raise ValueError(f"Argument `tile` must be one or two positive integers, but is {self.tile}.")
-        self.cell.build()
-        self.wires()
+        for name in ("r_wire", "r_word", "r_bit"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"Argument `{name}` must be non-negative and finite [ohm], but is {value}.")
+        # Built once here, so that what is wrong with the cell or the tile is said before any training.
+        TiledArray(self.cell.build(), self.wires(), self.tile_shape())
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """Hidden layer sizes, the data set's own where none were given."""
+        if self.hidden is not None:
+            return self.hidden
+        return (64,) if self.dataset == "digits" else (256,)
+
+    @property
+    def samples_a_step(self) -> int:
+        """Batch size, the data set's own where none was given."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return 64 if self.dataset == "digits" else 1024
 
     def wires(self) -> Wires:
+        """Wires of every tile."""
         r_word = self.r_wire if self.r_word is None else self.r_word
         r_bit = self.r_wire if self.r_bit is None else self.r_bit
         return Wires(r_word=float(r_word), r_bit=float(r_bit))
 
     def tile_shape(self) -> tuple[int, int]:
+        """Word lines and bit lines of a tile."""
         return (self.tile[0], self.tile[-1])
 
 
 DEMO: dict[str, Any] = {
     "dataset": "digits",
-    "hidden": (64,),
     "cell": CellConfig(bits=3, r_unit=10e3, r_on=500.0, r_off=500e3),
     "tile": (64, 64),
     "r_word": 7.06,
     "r_bit": 21.2,
-    "epochs": 20,
-    "learning_rate": 1e-2,
+    "epochs": 25,
 }
 """A network small enough for a minute, behind wires harsh enough to matter.
 

@@ -82,7 +82,7 @@ def read_weights(path: Path, config: StudyConfig) -> dict[str, MLP]:
         arrays = {name: stored[name] for name in stored.files}
     networks = {}
     for name in dict.fromkeys(key.split("/")[0] for key in arrays):
-        kernels = [arrays[f"{name}/{k}/kernel"] for k in range(len(config.hidden) + 1)]
+        kernels = [arrays[f"{name}/{k}/kernel"] for k in range(len(config.hidden_sizes) + 1)]
         network = software_mlp([kernels[0].shape[0], *(k.shape[1] for k in kernels)], rngs=nnx.Rngs(0))
         if f"{name}/0/scale" in arrays:
             network = to_crossbar(network, cell=config.cell.build(), wires=None, tile=config.tile_shape())

@@ -35,7 +35,7 @@ class Study:
 def run_study(config: StudyConfig, data: Dataset, console: Console) -> Study:
     """Trains the float network, then from its weights the quantized and the circuit one, equally long."""
     study = Study()
-    sizes = (data.x_train.shape[1], *config.hidden, data.n_classes)
+    sizes = (data.x_train.shape[1], *config.hidden_sizes, data.n_classes)
     cell, wires, tile = config.cell.build(), config.wires(), config.tile_shape()
     software = software_mlp(sizes, rngs=nnx.Rngs(config.seed))
     with _progress(console) as progress:
@@ -62,7 +62,7 @@ def table_accuracies(networks: dict[str, MLP], config: StudyConfig, data: Datase
 
 
 def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: Study, progress: Progress) -> None:
-    steps = config.epochs * max(1, len(data.x_train) // config.batch_size)
+    steps = config.epochs * max(1, len(data.x_train) // config.samples_a_step)
     task = progress.add_task(ROWS[name], total=steps, loss="compiling", accuracy="")
 
     def on_step(number: int, loss: float) -> None:
@@ -78,7 +78,7 @@ def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: S
         (data.x_test, data.y_test),
         key=jax.random.key(config.seed),
         epochs=config.epochs,
-        batch_size=config.batch_size,
+        batch_size=config.samples_a_step,
         learning_rate=config.learning_rate,
         on_step=on_step,
         on_epoch=on_epoch,

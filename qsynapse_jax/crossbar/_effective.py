@@ -73,7 +73,8 @@ def effective_conductance(
 def _compile_circuit(g: jax.Array, wires: Wires, *, rtol: float, max_steps: int) -> tuple[jax.Array, RESULTS]:
     g_eff, converged = _g_eff(rtol, max_steps, g, impedance(wires, g.shape, g.dtype))
     result = outcome(converged, finite=jnp.all(jnp.isfinite(g_eff)), g=g, wires=wires)
-    return jnp.where(result == RESULTS.successful, g_eff, jnp.nan), result
+    # A factor, because the derivative of a selected constant would be a plausible 0.
+    return g_eff * jnp.where(result == RESULTS.successful, 1.0, jnp.nan).astype(g.dtype), result
 
 
 def _line_voltages(

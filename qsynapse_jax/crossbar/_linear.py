@@ -11,8 +11,9 @@ Subtracting, and writing I = s y with s = sqrt(g), gives the symmetric positive 
 division by `g` or by a wire conductance occurs: open cells and ideal wires are exact.
 
 Tangents meet dI = g dx + dg (w - b) with dx = dw - db, so
-(1 + Z g) dx = (da - dZw(I)) - (db0 + dZb(I)) - Z(dg (w - b)): the same symmetric solve, dx = rhs - Z(s y) with (1 + s Z s) y = s rhs. The transposed system (1 + g Z) p = c, which
-reverse mode needs, is p = c - g q with (1 + Z g) q = Z c: the same solve once more.
+(1 + Z g) dx = (da - dZw(I)) - (db0 + dZb(I)) - Z(dg (w - b)): the same symmetric solve,
+dx = rhs - Z(s y) with (1 + s Z s) y = s rhs. The transposed system (1 + g Z) p = c, which reverse mode needs, is
+p = c - g q with (1 + Z g) q = Z c: the same solve once more.
 """
 
 from functools import partial
@@ -71,8 +72,14 @@ def _operating_point_jvp(rtol: float, max_steps: int, primals: Any, tangents: An
     rhs: Any = sum(at_word) - sum(at_bit) - sum(map(z, injected))
     current = g[None] * _cell_voltages(rtol, max_steps, g, z, rhs) + sum(injected)
     unmoved: Any = np.zeros((), jax.dtypes.float0)
+    # Around a point that is not the operating point a tangent means nothing, even if its own solve has converged.
+    one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(g.dtype)
     tangent = OperatingPoint(
-        sum(at_word) - z.word_drop(current), sum(at_bit) + z.bit_drop(current), current, unmoved, unmoved
+        one_or_nan * (sum(at_word) - z.word_drop(current)),
+        one_or_nan * (sum(at_bit) + z.bit_drop(current)),
+        one_or_nan * current,
+        unmoved,
+        unmoved,
     )
     return point, tangent
 

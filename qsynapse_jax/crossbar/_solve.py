@@ -107,10 +107,13 @@ def _solve(g: jax.Array, v_in: jax.Array, wires: Wires, *, rtol: float, max_step
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     result = outcome(nodes.converged, finite=finite, g=g, wires=wires, v_in=v_in)
 
+    # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
+    # derivative of a selected constant would be a plausible 0.
+    valid = (result == RESULTS.successful) | (result == RESULTS.max_steps_reached)
+    one_or_nan = jnp.where(valid, 1.0, jnp.nan).astype(dtype)
+
     def restored(x: jax.Array) -> jax.Array:
-        # Input that breaks the rules must not come out as a plausible number when `throw=False`.
-        valid = (result == RESULTS.successful) | (result == RESULTS.max_steps_reached)
-        return jnp.where(valid, x, jnp.nan).reshape(*batch, *x.shape[1:])
+        return (one_or_nan * x).reshape(*batch, *x.shape[1:])
 
     return Solution(
         i_out=restored(jnp.sum(nodes.current, axis=-2)),
