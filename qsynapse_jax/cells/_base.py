@@ -111,7 +111,9 @@ class AbstractUnipolarCell(AbstractCell):
         w = as_floating(w, "w")
         held_span = jax.lax.stop_gradient(self.span()).astype(w.dtype)
         written = self._table()[self.encode(w)].astype(w.dtype)
-        return straight_through(written, held_span * jnp.clip(w, 0, 1))
+        # Not `clip`, whose derivative at its ends is 1/2: a saturated weight sits exactly there.
+        surrogate = jnp.where((w >= 0) & (w <= 1), w, jnp.clip(jax.lax.stop_gradient(w), 0, 1))
+        return straight_through(written, held_span * surrogate)
 
     def _table(self) -> Float[Array, " n"]:
         return self.code_conductance(jnp.arange(self.code_range[1] + 1))

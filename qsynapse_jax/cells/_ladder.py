@@ -34,7 +34,7 @@ class Ladder(AbstractUnipolarCell):
         r_branch: all branch resistors [ohm], shape (bits,), in place of `r_unit` (which is then `None`).
 
     Raises:
-        ValueError: `bits` out of range; a resistor that is not positive and finite; `r_off` below `r_on`.
+        ValueError: `bits` out of range; a resistor that is not positive and finite; `r_off` not above `r_on`.
 
     Reference: B. Q. Le, "Synaptic array for field-training-capable in-memory computing using non-volatile memory
         technologies", US 12,334,150 B2, 2025, claim 1 and abstract. The patent gives no values.
@@ -66,9 +66,9 @@ class Ladder(AbstractUnipolarCell):
             message = bad_value_message(value, name, unit="ohm", minimum=minimum)
             if message is not None:
                 raise ValueError(message)
-        if is_concrete(self.r_on, self.r_off) and not self.r_off >= self.r_on:
+        if is_concrete(self.r_on, self.r_off) and not self.r_off > self.r_on:
             raise ValueError(
-                f"Argument `r_off` must be at least `r_on` = {float(self.r_on):g} ohm, but is "
+                f"Argument `r_off` must be above `r_on` = {float(self.r_on):g} ohm, but is "
                 f"{float(self.r_off):g} ohm; a switch that is off conducts less."
             )
 

@@ -7,6 +7,13 @@ import tyro
 from rich.console import Console
 
 from qsynapse_jax.cli._commands import Demo, Evaluate, Train
+from qsynapse_jax.cli._config import DEMO as DEMO
+from qsynapse_jax.cli._config import CellConfig as CellConfig
+from qsynapse_jax.cli._config import StudyConfig as StudyConfig
+from qsynapse_jax.cli._report import environment as environment
+from qsynapse_jax.cli._report import hardware_lines as hardware_lines
+from qsynapse_jax.cli._study import Study as Study
+from qsynapse_jax.cli._study import run_study as run_study
 
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]

@@ -51,20 +51,27 @@ def table(accuracies: dict[str, float], n_test: int, *, title: str) -> Table:
     return result
 
 
-def result_content(config: StudyConfig, study: Study, n_test: int, seconds: float) -> dict[str, Any]:
-    """Everything that `result.json` holds: config, seed, versions, device, wall time, figures."""
+def environment() -> dict[str, Any]:
+    """What a result depends on besides its config: versions and device."""
     packages = ("jax", "jaxlib", "flax", "equinox", "optax", "numpy")
     device = jax.devices()[0]
     return {
-        "config": {**dataclasses.asdict(config), "out": str(config.out)},
-        "hardware": hardware_lines(config),
-        "seed": config.seed,
         "versions": {
             "qsynapse_jax": qsynapse_jax.__version__,
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in packages},
         },
         "device": f"{device.platform}: {device.device_kind}",
+    }
+
+
+def result_content(config: StudyConfig, study: Study, n_test: int, seconds: float) -> dict[str, Any]:
+    """Everything that `result.json` holds: config, seed, versions, device, wall time, figures."""
+    return {
+        "config": {**dataclasses.asdict(config), "out": str(config.out)},
+        "hardware": hardware_lines(config),
+        "seed": config.seed,
+        **environment(),
         "wall_time_s": round(seconds, 2),
         "training_time_s": {name: round(value, 2) for name, value in study.seconds.items()},
         "test_samples": n_test,

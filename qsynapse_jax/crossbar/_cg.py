@@ -39,7 +39,7 @@ def conjugate_gradient(
 
     Returns:
         The solutions `y`, the number of steps taken (of the slowest), and whether all have converged. NaN or
-        infinity in a right-hand side ends its own iteration, unconverged.
+        infinity in a right-hand side, or met on the way, ends its own iteration, unconverged, with `y` NaN.
     """
 
     def operator(y: jax.Array) -> jax.Array:
@@ -72,4 +72,6 @@ def conjugate_gradient(
     # From y = 0 the first step needs no product to start, and ends at y = b exactly when wires are ideal.
     first = _State(jnp.zeros_like(b), b, b, _dot(b, b), jnp.asarray(0))
     last = jax.lax.while_loop(proceed, step, first)
-    return scale * last.y, last.steps, jnp.all(last.norm2 <= target)
+    # An overflow gives a step of length 0: `y` would look like the result of too few steps, or of no current.
+    y = jnp.where(jnp.isfinite(last.norm2)[:, None, None], scale * last.y, jnp.nan)
+    return y, last.steps, jnp.all(last.norm2 <= target)

@@ -75,6 +75,8 @@ def fit(
     steps = len(x) // batch_size
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps, alpha=0.01))
     graph, parameters, rest = nnx.split(network, wrt, ...)
+    # What began as a Python number is weakly typed until its first update: the step would be compiled again.
+    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), parameters)
     state = optimizer.init(parameters)
     history = []
     for epoch in range(1, epochs + 1):

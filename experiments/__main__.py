@@ -1,0 +1,46 @@
+"""`python -m experiments NAME [--quick]`: runs one experiment; `tables` remakes the tables of the documents."""
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments._record import FOLDER, refresh_tables
+
+EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
+DOCUMENTS = (FOLDER.parent / "README.md", FOLDER / "README.md")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run an experiment, or remake the tables of README.md and experiments/README.md from the committed results."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """The experiment, `all` of them, or `tables`."""
+    quick: bool = False
+    """A minute instead of the full run; its result goes to a scratch folder and proves nothing."""
+    out: Path | None = None
+    """Folder for result.json; the experiment's own where not given."""
+
+
+def main() -> None:
+    """Command line of the experiments."""
+    command = tyro.cli(Run, prog="python -m experiments")
+    if command.name == "tables":
+        for document in DOCUMENTS:
+            document.write_text(refresh_tables(document))
+        return
+    names = EXPERIMENTS if command.name == "all" else [command.name]
+    unknown = set(names) - set(EXPERIMENTS)
+    if unknown:
+        sys.exit(f"There is no experiment {unknown.pop()!r}; there are {', '.join(EXPERIMENTS)}, all and tables.")
+    for name in names:
+        scratch = Path("runs") / "quick" if command.quick else FOLDER
+        import_module(f"experiments.{name}.run").main(command.out or scratch / name, quick=command.quick)
+
+
+if __name__ == "__main__":
+    main()

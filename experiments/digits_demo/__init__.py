@@ -1,0 +1,1 @@
+"""The demo over three seeds."""

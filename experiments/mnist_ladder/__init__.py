@@ -1,0 +1,1 @@
+"""MNIST on 3-bit ladders."""
