@@ -87,6 +87,10 @@ bench: $(STAMP)  ## run every benchmark in experiments/bench
 	done; \
 	[ -n "$$found" ] || echo "There is no benchmark in experiments/bench."
 
+reproduce: $(STAMP)  ## run every experiment in full and remake the tables (QSYNAPSE_DATA=DIR for MNIST)
+	@$(BIN)/python -m experiments all
+	@$(BIN)/python -m experiments tables
+
 # Timing stays out of the cells' metadata, so that a second run of the same notebook leaves no difference behind.
 define run_notebook
 import sys
@@ -129,4 +133,4 @@ clean:  ## remove the environments, the caches and the build outputs
 	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo test test-all lint type check bench notebooks test-newest clean
+.PHONY: help install demo test test-all lint type check bench reproduce notebooks test-newest clean

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,7 @@ def hardware_lines(config: StudyConfig) -> list[str]:
     """The physical setting in words: wires, cell range, tiles."""
     wires, cell, tile = config.wires(), config.cell, config.tile_shape()
     ladder = cell.build().cell
-    low, high = (float(g) for g in ladder.conductance(list(ladder.code_range)))
+    low, high = (float(g) for g in ladder.conductance(np.asarray(ladder.code_range)))
     branches = ", ".join(_ohm(2**k * cell.r_unit) for k in range(cell.bits))
     return [
         f"wires: {float(wires.r_word):g} ohm per word-line segment, {float(wires.r_bit):g} ohm per bit-line segment",
