@@ -1,0 +1,27 @@
+"""What holds for every test, and the precisions a test can ask for."""
+
+from collections.abc import Iterator
+
+import jax
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def rank_promotion_raises() -> Iterator[None]:
+    """Arrays of different rank meet only where the code says so: most silent shape errors begin there."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Physics in double precision, where a dtype that changes by itself is an error."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def x32() -> Iterator[None]:
+    """Physics in single precision, as JAX starts; strict as in `x64`."""
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("strict"):
+        yield

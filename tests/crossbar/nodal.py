@@ -1,0 +1,63 @@
+"""The yardstick: a textbook nodal solve of the same circuit, node by node and segment by segment, in SciPy.
+
+Modified nodal analysis: 2MN node voltages and the current of every wire segment are unknown, so that a segment of
+0 ohm is an equation like any other (`v_a - v_b - 0 i = 0`) and needs no merging of nodes. It shares no formula with
+the package, which has neither nodes nor segments.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import splu
+
+
+class Nodal(NamedTuple):
+    """Currents [A] and node voltages [V] for one input vector."""
+
+    i_out: np.ndarray
+    v_word: np.ndarray
+    v_bit: np.ndarray
+    i_cell: np.ndarray
+    word_segment: np.ndarray  # current in the segment on the driver side of each cell
+    bit_segment: np.ndarray  # current in the segment on the sense side of each cell
+
+
+def nodal_solve(g, v_in, r_word=0.0, r_bit=0.0, r_driver=0.0, r_sense=0.0) -> Nodal:
+    """The operating point of the circuit that the README of `tests/golden` draws."""
+    g, v_in = np.asarray(g, float), np.asarray(v_in, float)
+    n_word, n_bit = g.shape
+    cells = np.arange(g.size).reshape(g.shape)
+    word, bit, word_branch, bit_branch = (cells + k * g.size for k in range(4))
+    entries: list[tuple[int, int, float]] = []
+    rhs = np.zeros(4 * g.size)
+    for i in range(n_word):
+        for j in range(n_bit):
+            # Kirchhoff's current law: what leaves the node by the cell and by the wires, less what arrives.
+            entries += [(word[i, j], word[i, j], g[i, j]), (word[i, j], bit[i, j], -g[i, j])]
+            entries += [(bit[i, j], bit[i, j], g[i, j]), (bit[i, j], word[i, j], -g[i, j])]
+            entries.append((word[i, j], word_branch[i, j], -1.0))
+            entries.append((bit[i, j], bit_branch[i, j], 1.0))
+            if j + 1 < n_bit:
+                entries.append((word[i, j], word_branch[i, j + 1], 1.0))
+            if i > 0:
+                entries.append((bit[i, j], bit_branch[i - 1, j], -1.0))
+            # Ohm's law of the segment on the driver side, and of the one on the sense side.
+            entries.append((word_branch[i, j], word[i, j], -1.0))
+            entries.append((word_branch[i, j], word_branch[i, j], -(r_word + (r_driver if j == 0 else 0.0))))
+            if j == 0:
+                rhs[word_branch[i, j]] = -v_in[i]
+            else:
+                entries.append((word_branch[i, j], word[i, j - 1], 1.0))
+            last = i == n_word - 1
+            entries.append((bit_branch[i, j], bit[i, j], 1.0))
+            entries.append((bit_branch[i, j], bit_branch[i, j], -(r_bit + (r_sense if last else 0.0))))
+            if not last:
+                entries.append((bit_branch[i, j], bit[i + 1, j], -1.0))
+    rows, columns, values = zip(*entries, strict=True)
+    matrix = coo_array((values, (rows, columns)), shape=(rhs.size, rhs.size)).tocsc()
+    lu = splu(matrix)
+    x = lu.solve(rhs)
+    x += lu.solve(rhs - matrix @ x)  # one refinement: wires of 1e-3 ohm stand beside cells of 1e6 ohm
+    v_word, v_bit, word_segment, bit_segment = x.reshape(4, n_word, n_bit)
+    return Nodal(bit_segment[-1], v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)

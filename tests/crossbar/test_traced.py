@@ -1,0 +1,214 @@
+"""Under `jit` and `vmap`: the same errors at run time, one compilation a shape, full precision, batches."""
+
+import chex
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qsynapse_jax as qs
+from tests.crossbar.problems import UNEQUAL, random_cells, random_volts
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+G = random_cells((3, 4), seed=60)
+V = np.array([0.1, -0.2, 0.3])
+Wires = qs.crossbar.Wires
+AT_RUN_TIME = (eqx.EquinoxRuntimeError, jax.errors.JaxRuntimeError)
+
+
+@jax.jit
+def traced_solve(g, v_in, r):
+    """With wires, too, whose value is not known when they are made."""
+    return qs.crossbar.solve(g, v_in, Wires(r_word=r, r_bit=1.0)).i_out
+
+
+@jax.jit
+def traced_effective(g, r):
+    return qs.crossbar.effective_conductance(g, Wires(r_word=r, r_bit=1.0))
+
+
+BAD = {
+    "negative conductance": ((G - 2 * G.max(), V, 1.0), r"Argument `g` must be non-negative and finite"),
+    "NaN conductance": ((G * np.nan, V, 1.0), r"Use 0\.0 for an open cell"),
+    "NaN voltage": ((G, V * np.nan, 1.0), r"Argument `v_in` must be finite"),
+    "negative wire": ((G, V, -1.0), r"Argument `wires` must hold non-negative and finite resistances"),
+    "infinite wire": ((G, V, np.inf), r"Use 0\.0 for an ideal wire"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_values_are_refused_under_jit(name):
+    (g, v_in, r), message = BAD[name]
+    with pytest.raises(AT_RUN_TIME, match=message):
+        jax.block_until_ready(traced_solve(g, v_in, r))
+    if "voltage" not in name:
+        with pytest.raises(AT_RUN_TIME, match=message):
+            jax.block_until_ready(traced_effective(g, r))
+
+
+def test_no_convergence_is_raised_under_jit():
+    for run in (
+        jax.jit(lambda g: qs.crossbar.solve(g, V, Wires(1.0, 1.0), max_steps=1).i_out),
+        jax.jit(lambda g: qs.crossbar.effective_conductance(g, Wires(1.0, 1.0), max_steps=1)),
+    ):
+        with pytest.raises(AT_RUN_TIME, match=r"did not reach `rtol` within `max_steps`"):
+            jax.block_until_ready(run(G))
+
+
+def test_one_bad_array_among_several_is_refused():
+    arrays = np.stack([G, 2 * G, 3 * G])
+    arrays[1, 2, 3] = -1e-6
+    wires = Wires(r_word=1.0, r_bit=1.0)
+    with pytest.raises(AT_RUN_TIME, match=r"Argument `g` must be non-negative"):
+        jax.block_until_ready(jax.vmap(lambda g: qs.crossbar.solve(g, V, wires).i_out)(arrays))
+    with pytest.raises(AT_RUN_TIME, match=r"Argument `g` must be non-negative"):
+        jax.block_until_ready(jax.vmap(lambda g: qs.crossbar.effective_conductance(g, wires))(arrays))
+
+
+def test_without_throw_one_bad_array_leaves_the_others_alone():
+    arrays = np.stack([G, 2 * G, 3 * G])
+    arrays[1, 2, 3] = -1e-6
+    wires = Wires(r_word=1.0, r_bit=1.0)
+    sol = jax.jit(jax.vmap(lambda g: qs.crossbar.solve(g, V, wires, throw=False)))(arrays)
+    np.testing.assert_array_equal(np.isnan(sol.i_out).any(axis=1), [False, True, False])
+    results = qs.crossbar.RESULTS
+    np.testing.assert_array_equal(sol.result == results.successful, [True, False, True])
+    np.testing.assert_array_equal(sol.result == results.bad_conductance, [False, True, False])
+    alone = qs.crossbar.solve(3 * G, V, wires).i_out
+    np.testing.assert_allclose(sol.i_out[2], alone, rtol=1e-12)
+
+
+def functions(throw):
+    """What is compiled: both calls and their gradients."""
+
+    def solve(g, v_in, wires):
+        return jnp.sum(qs.crossbar.solve(g, v_in, wires, throw=throw).i_out)
+
+    def effective(g, v_in, wires):
+        # No product of the test's own, whose precision would be the caller's business.
+        return jnp.sum(v_in[:, None] * qs.crossbar.effective_conductance(g, wires, throw=throw))
+
+    everything = (0, 1, 2)
+    return {
+        "solve": solve,
+        "effective_conductance": effective,
+        "gradient of solve": jax.value_and_grad(solve, argnums=everything),
+        "gradient of effective_conductance": jax.value_and_grad(effective, argnums=everything),
+        "tangent of solve": lambda *x: jax.jvp(solve, x, x),
+        "tangent of effective_conductance": lambda *x: jax.jvp(effective, x, x),
+    }
+
+
+@pytest.mark.parametrize("name", functions(throw=False))
+def test_without_throw_no_callback_is_compiled(name):
+    """A callback to the host stalls an accelerator, and some have none."""
+    arguments = (G, V, Wires(**UNEQUAL))
+    quiet = jax.jit(functions(throw=False)[name]).lower(*arguments).as_text()
+    assert "callback" not in quiet
+    loud = jax.jit(functions(throw=True)[name]).lower(*arguments).as_text()
+    assert "callback" in loud  # so the word is the one to look for
+
+
+def equations(jaxpr):
+    """All equations of a jaxpr, those of its inner jaxprs too."""
+    for equation in jaxpr.eqns:
+        yield equation
+        todo = list(equation.params.values())
+        while todo:
+            value = todo.pop()
+            if isinstance(value, list | tuple):
+                todo.extend(value)
+            elif hasattr(value, "jaxpr"):  # closed
+                yield from equations(value.jaxpr)
+            elif hasattr(value, "eqns"):
+                yield from equations(value)
+
+
+@pytest.mark.parametrize("name", functions(throw=False))
+def test_every_product_asks_for_full_precision(name):
+    """TF32 or bf16 products, the default on accelerators, would leave three digits; a CPU cannot show it."""
+    arguments = (G.astype(np.float32), V.astype(np.float32), Wires(**UNEQUAL))
+    closed = jax.make_jaxpr(functions(throw=False)[name])(*arguments)
+    products = [e for e in equations(closed.jaxpr) if e.primitive.name == "dot_general"]
+    assert len(products) >= 4  # two lines, in the iteration and after it
+    exact = jax.lax.Precision.HIGHEST
+    for product in products:
+        assert product.params["precision"] in (exact, (exact, exact)), str(product)
+
+
+def test_one_compilation_for_one_shape():
+    """Other conductances, voltages and wires are other numbers, not other programs."""
+    wires = [Wires(1.0, 1.0), Wires(2, 0.0, 3.5), Wires(np.float64(0.5), jnp.asarray(2.0)), Wires(r_sense=9.0)]
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def run(g, v_in, wires):
+        return qs.crossbar.solve(g, v_in, wires).i_out, qs.crossbar.effective_conductance(g, wires)
+
+    for k, w in enumerate(wires):
+        run((k + 1) * G, V / (k + 1), w)
+
+
+def test_no_compilation_without_jit_either():
+    """Called as in a notebook, repeated calls find the compiled program."""
+    first, other = Wires(1.0, 1.0, 1.0, 1.0), Wires(2.0, 0.0, 3.0, 0.5)
+    qs.crossbar.solve(G, V, first)
+    qs.crossbar.effective_conductance(G, first)
+    with jax.no_tracing():
+        qs.crossbar.solve(2 * G, -V, other)
+        qs.crossbar.effective_conductance(2 * G, other)
+        with pytest.raises(RuntimeError, match="re-tracing"):  # so it would have been seen
+            qs.crossbar.solve(G[:, :2], V, other)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (3, 2)], ids=str)
+def test_batches_of_inputs(batch):
+    """Leading axes are kept, and every input is solved as if alone."""
+    v_in = random_volts((*batch, 3), seed=61)
+    sol = qs.crossbar.solve(G, v_in, Wires(**UNEQUAL))
+    assert sol.i_out.shape == (*batch, 4)
+    assert sol.i_in.shape == (*batch, 3)
+    assert sol.v_word.shape == sol.v_bit.shape == sol.i_cell.shape == sol.v_cell.shape == (*batch, 3, 4)
+    assert sol.stats.residual.shape == sol.stats.power_balance.shape == batch
+    assert sol.stats.iterations.shape == ()
+    g_eff = np.asarray(qs.crossbar.effective_conductance(G, Wires(**UNEQUAL)))
+    np.testing.assert_allclose(sol.i_out, v_in @ g_eff, rtol=0, atol=1e-12 * np.abs(G).max())
+    np.testing.assert_allclose(sol.i_in, np.sum(sol.i_cell, axis=-1), rtol=1e-14)
+
+
+def test_vmap_over_arrays_inputs_and_wires():
+    """Every combination of what is mapped gives what a loop gives."""
+    arrays = np.stack([G, 0.5 * G, 3 * G[::-1]])
+    inputs = random_volts((3, 3), seed=62)
+    r = np.array([0.0, 2.0, 30.0])
+
+    def run(g, v_in, r):
+        wires = Wires(r_word=r, r_bit=0.5 * r, r_driver=5.0, r_sense=1.0)
+        return qs.crossbar.solve(g, v_in, wires).i_out, qs.crossbar.effective_conductance(g, wires)
+
+    for axes in ((0, 0, 0), (None, None, 0)):
+        chosen = [x if axis == 0 else x[1] for x, axis in zip((arrays, inputs, r), axes, strict=True)]
+        together = jax.jit(jax.vmap(run, in_axes=axes))(*chosen)
+        for k in range(3):
+            alone = run(*(x[k] if axis == 0 else x for x, axis in zip(chosen, axes, strict=True)))
+            one = jax.tree.map(lambda x, k=k: x[k], together)
+            chex.assert_trees_all_close(one, alone, rtol=1e-10, atol=1e-17)
+
+
+def test_numpy_and_jax_arrays_are_the_same():
+    numpy = qs.crossbar.solve(G, V, Wires(1.0, 1.0))
+    arrays = qs.crossbar.solve(jnp.asarray(G), jnp.asarray(V), Wires(jnp.asarray(1.0), jnp.asarray(1.0)))
+    np.testing.assert_array_equal(numpy.i_out, arrays.i_out)
+    assert isinstance(numpy.i_out, jax.Array)
+
+
+def test_working_precision_is_that_of_the_inputs():
+    """float32 stays float32 where float64 is allowed; the larger of the two where they differ."""
+    wires = Wires(1.0, 1.0)
+    sol = qs.crossbar.solve(G.astype(np.float32), V.astype(np.float32), wires)
+    leaves = [sol.i_out, sol.v_word, sol.v_bit, sol.i_cell, sol.stats.residual, sol.stats.power_balance]
+    assert all(x.dtype == np.float32 for x in leaves)
+    with jax.numpy_dtype_promotion("standard"):
+        assert qs.crossbar.solve(G.astype(np.float32), V, wires).i_out.dtype == np.float64
