@@ -80,7 +80,8 @@ class Ladder(AbstractUnipolarCell):
         """Resistors of the branches, most significant first [ohm]."""
         if self.r_branch is not None:
             return self.r_branch
-        return self.r_unit * 2.0 ** jnp.arange(self.bits)  # pyright: ignore[reportOptionalOperand]
+        r_unit = jnp.asarray(self.r_unit)
+        return r_unit * jnp.asarray([2.0**k for k in range(self.bits)], r_unit.dtype)
 
     def code_conductance(self, code: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
         resistors = self.resistors()
