@@ -72,11 +72,13 @@ class AbstractCell(eqx.Module):
                 f"Argument `code` must hold integers from {low} to {high}, but has dtype {code.dtype}; "
                 "use `encode` to turn weights into codes."
             )
-        if is_concrete(code) and code.size and (np.min(code) < low or np.max(code) > high):
-            raise ValueError(
-                f"Argument `code` must hold integers from {low} to {high}, but ranges from {np.min(code)} to "
-                f"{np.max(code)}."
-            )
+        if is_concrete(code) and code.size:
+            # Of the numbers, not of the JAX array: inside `jit` the least of known codes would be a tracer.
+            least, largest = np.min(np.asarray(code)), np.max(np.asarray(code))
+            if least < low or largest > high:
+                raise ValueError(
+                    f"Argument `code` must hold integers from {low} to {high}, but ranges from {least} to {largest}."
+                )
         return code
 
 
