@@ -104,6 +104,7 @@ client = NotebookClient(
     kernel_name="python3",
     timeout=600,
     record_timing=False,
+    coalesce_streams=True,
     resources={"metadata": {"path": "notebooks"}},
 )
 client.execute()

@@ -11,9 +11,6 @@ from qsynapse_jax.cells import Differential, Ladder
 from qsynapse_jax.crossbar import Wires
 from qsynapse_jax.tile import TiledArray
 
-READ_VOLTAGE = 0.2
-"""Word-line voltage of a full-scale input [V], as in published RRAM reads; currents are linear in it."""
-
 
 @dataclass(frozen=True)
 class CellConfig:

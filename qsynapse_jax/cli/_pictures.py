@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from qsynapse_jax.cli._config import READ_VOLTAGE, StudyConfig
+from qsynapse_jax.cli._config import StudyConfig
 from qsynapse_jax.cli._store import write_whole
 from qsynapse_jax.cli._study import ROWS, Study
 from qsynapse_jax.crossbar import solve
@@ -50,15 +50,15 @@ def _accuracy(figure: Any, config: StudyConfig, study: Study) -> None:
 def _ir_drop(figure: Any, config: StudyConfig, study: Study) -> None:
     layer = with_wires(study.networks["circuit"], config.wires()).layers[0]
     tile = np.asarray(split(layer.array.conductance(layer.master_weight()), layer.tile)[0, 0])
-    sol = solve(tile, jnp.full(tile.shape[0], READ_VOLTAGE, tile.dtype), config.wires())
+    sol = solve(tile, jnp.full(tile.shape[0], layer.v_read, tile.dtype), config.wires())
     axes = figure.subplots()
-    image = axes.imshow(1e3 * np.asarray(sol.v_cell), cmap="viridis", vmin=0, vmax=1e3 * READ_VOLTAGE)
+    image = axes.imshow(1e3 * np.asarray(sol.v_cell), cmap="viridis", vmin=0, vmax=1e3 * layer.v_read)
     figure.colorbar(image, label="cell voltage [mV]")
-    worst = 100 * (1 - float(jnp.min(sol.v_cell)) / READ_VOLTAGE)
+    worst = 100 * (1 - float(jnp.min(sol.v_cell)) / layer.v_read)
     axes.set(
         xlabel="bit line (drivers are on the left)",
         ylabel="word line (sense amplifiers are below)",
-        title=f"IR drop in one tile, all word lines at {1e3 * READ_VOLTAGE:.0f} mV\n"
+        title=f"IR drop in one tile, all word lines at {1e3 * layer.v_read:.0f} mV\n"
         f"the worst cell loses {worst:.0f} % of it",
     )
 

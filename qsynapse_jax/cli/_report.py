@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import qsynapse_jax
-from qsynapse_jax.cli._config import READ_VOLTAGE, StudyConfig
+from qsynapse_jax.cli._config import StudyConfig
 from qsynapse_jax.cli._study import ROWS, Study
 
 
@@ -28,7 +28,7 @@ def hardware_lines(config: StudyConfig) -> list[str]:
         f"       switch {_ohm(cell.r_on)} on, {_ohm(cell.r_off)} off",
         f"       {1e6 * low:.3g} to {1e6 * high:.3g} uS ({_ohm(1 / high)} to {_ohm(1 / low)}) a ladder, "
         f"{2 ** (cell.bits + 1) - 1} signed levels",
-        f"tile:  {tile[0]} word lines x {tile[1]} bit lines, read at {READ_VOLTAGE} V",
+        f"tile:  {tile[0]} word lines x {tile[1]} bit lines",
     ]
 
 

@@ -57,7 +57,7 @@ def table_accuracies(networks: dict[str, MLP], config: StudyConfig, data: Datase
         "deployed": with_wires(ideal, wires),
         "circuit": with_wires(networks["circuit"], wires),
     }
-    test = (jnp.asarray(data.x_test), jnp.asarray(data.y_test))
+    test = tuple(map(jnp.asarray, data.test))
     return {name: 100 * float(accuracy(rows[name], *test)) for name in ROWS}
 
 
@@ -74,8 +74,8 @@ def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: S
     start = time.perf_counter()
     study.histories[name] = fit(
         network,
-        (data.x_train, data.y_train),
-        (data.x_test, data.y_test),
+        data.train,
+        data.test,
         key=jax.random.key(config.seed),
         epochs=config.epochs,
         batch_size=config.samples_a_step,

@@ -70,7 +70,7 @@ def conjugate_gradient(
         return _State(y, residual, residual + beta * state.direction, norm2, state.steps + 1)
 
     # From y = 0 the first step needs no product to start, and ends at y = b exactly when wires are ideal.
-    first = _State(jnp.zeros_like(b), b, b, _dot(b, b), jnp.asarray(0))
+    first = _State(jnp.zeros_like(b), b, b, _dot(b, b), jnp.zeros((), jnp.int32))
     last = jax.lax.while_loop(proceed, step, first)
     # An overflow gives a step of length 0: `y` would look like the result of too few steps, or of no current.
     y = jnp.where(jnp.isfinite(last.norm2)[:, None, None], scale * last.y, jnp.nan)

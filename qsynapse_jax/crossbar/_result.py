@@ -11,7 +11,7 @@ class ConvergenceError(RuntimeError):
 class RESULTS(eqx.Enumeration):
     """Outcome of a solve. `RESULTS[sol.result]` is the message."""
 
-    successful = ""
+    successful = "The solve reached its tolerance."
     max_steps_reached = (
         "The iteration for the node voltages did not reach `rtol` within `max_steps`. "
         "Raise `max_steps`, loosen `rtol`, or compute in float64."
@@ -32,10 +32,10 @@ class RESULTS(eqx.Enumeration):
 
 
 class Stats(eqx.Module):
-    """Figures of a solve, one per input vector.
+    """Figures of a solve; residual and power balance for every input vector.
 
     Attributes:
-        iterations: steps of the iterative solver.
+        iterations: steps of the iterative solver, of the slowest input.
         residual: what is left of Kirchhoff's equations, recomputed from the returned currents: the Euclidean norm
             of `sqrt(g) (v_word - v_bit - i_cell / g)` over that of `sqrt(g) (v_in - v_out)`. The error of the cell
             currents, measured in the same norm, cannot exceed it.

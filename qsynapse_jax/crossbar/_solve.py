@@ -23,7 +23,7 @@ class Solution(eqx.Module):
         i_out: current out of each bit line into its sense terminal [A], shape (*batch, bl).
         v_word, v_bit: voltages of the word-line and bit-line node of every cell [V], shape (*batch, wl, bl).
         i_cell: current of every cell, from word line to bit line [A], shape (*batch, wl, bl).
-        result: outcome; `RESULTS[sol.result]` is its message, empty on success.
+        result: outcome; `RESULTS[sol.result]` is its message.
         stats: iterations, residual, power balance.
     """
 

@@ -21,6 +21,8 @@ class Wires(eqx.Module):
         r_driver: between the source and the first segment of a word line [ohm].
         r_sense: between the last segment of a bit line and virtual ground [ohm].
 
+    A gradient in `Wires` is a `Wires` of slopes. One resistance is changed by `dataclasses.replace(wires, r_bit=2.0)`.
+
     Raises:
         ValueError: a resistance is negative, NaN or infinite, is not a scalar, or is an integer array.
     """

@@ -40,6 +40,16 @@ class Dataset:
     image_shape: tuple[int, int]
     n_classes: int = _CLASSES
 
+    @property
+    def train(self) -> tuple[np.ndarray, np.ndarray]:
+        """Training images and their classes."""
+        return self.x_train, self.y_train
+
+    @property
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Test images and their classes."""
+        return self.x_test, self.y_test
+
 
 def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int = 0) -> Dataset:
     """Labelled images for training a network: handwritten digits or clothes, ten classes.

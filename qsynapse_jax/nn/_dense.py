@@ -41,6 +41,7 @@ class CrossbarDense(nnx.Module):
         cell: a signed cell, e.g. `Differential(Ladder(3, 80e3, 5e3, 1e6))`.
         wires: resistances of every tile [ohm]; `None` for ideal wires.
         tile: word lines and bit lines of a tile.
+        v_read: word-line voltage of an input of 1 [V]. Cells are linear: it sets currents, not outputs.
         use_bias: add a bias in software.
         throw: raise when a circuit cannot be solved; otherwise its outputs are NaN, and no host callback is compiled.
         rngs: source of the initial weights.
@@ -57,6 +58,7 @@ class CrossbarDense(nnx.Module):
         cell: AbstractCell,
         wires: Wires | None,
         tile: tuple[int, int] = (64, 64),
+        v_read: float = 0.2,
         use_bias: bool = True,
         throw: bool = True,
         rngs: nnx.Rngs,
@@ -72,6 +74,7 @@ class CrossbarDense(nnx.Module):
         array = TiledArray(cell, wires, tile)
         self.tile = array.tile
         self.throw = throw
+        self.v_read = v_read
         self.cell = Physical(cell)
         self.wires = Physical(wires)
         deviation = (2 / in_features) ** 0.5
@@ -101,6 +104,12 @@ class CrossbarDense(nnx.Module):
     def effective_weight(self) -> Float[Array, "in_features out_features"]:
         """Weights that the tiles multiply with, wires included."""
         return self.array.effective_weight(self.master_weight(), throw=self.throw)
+
+    def current(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch lines"]:
+        """Bit-line currents [A] for inputs `x`, added over the tiles of a column; plus and minus lines alternate."""
+        array = self.array
+        g_eff = array.effective_conductance(array.conductance(self.master_weight()), throw=self.throw)
+        return self.v_read * jnp.matmul(x, g_eff, precision=jax.lax.Precision.HIGHEST)
 
     def __call__(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch out_features"]:
         y = jnp.matmul(x, self.effective_weight(), precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()

@@ -75,6 +75,7 @@ def with_wires(network: MLP, wires: Wires | None) -> MLP:
     return network
 
 
+@jax.jit
 def full_scale(kernel: Float[Array, "rows cols"], cell: AbstractCell) -> Float[Array, ""]:
     """The weight that code `max` should stand for, so that rounding `kernel` to the cell's levels costs least."""
     candidates = jnp.max(jnp.abs(kernel)) * jnp.linspace(0.2, 1, 33)

@@ -57,6 +57,7 @@ class TiledArray(eqx.Module):
             return g
         return jnp.moveaxis(g, 0, -1).reshape(w.shape[0], -1)
 
+    @eqx.filter_jit
     def effective_conductance(self, g: Float[Array, "rows lines"], *, throw: bool = True) -> Float[Array, "rows lines"]:
         """What those cells amount to behind the wires of their tiles [S]; summed bit-line currents are `v @ g_eff`.
 
