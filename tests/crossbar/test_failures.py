@@ -240,9 +240,14 @@ class TestWithoutThrow:
         assert sol.stats.iterations == 2
         assert 1e-13 < sol.stats.residual < 1
 
-    def test_success_has_no_message(self):
+    def test_all_inputs_must_converge(self):
+        """One at 0 V ends at once, and does not speak for the other."""
+        sol = solve(v_in=np.stack([0 * V, V]), max_steps=2, throw=False)
+        assert sol.result == self.results.max_steps_reached
+
+    def test_success_says_so(self):
         sol = solve(throw=False)
         assert sol.result == self.results.successful
-        assert self.results[sol.result] == ""
+        assert self.results[sol.result] == "The solve reached its tolerance."
         np.testing.assert_array_equal(sol.i_out, solve().i_out)
         np.testing.assert_array_equal(partial(effective, throw=False)(), effective())
