@@ -1,0 +1,160 @@
+"""A matrix of weights on tiles: the circuit of every tile, and what the matrix amounts to behind its wires."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qsynapse_jax as qs
+from tests.tile.blocks import blocks, nodal_effective
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+Differential, Ladder, Multilevel = qs.cells.Differential, qs.cells.Ladder, qs.cells.Multilevel
+TiledArray, Wires = qs.tile.TiledArray, qs.crossbar.Wires
+
+WIRES = {"r_word": 7.0, "r_bit": 21.0, "r_driver": 30.0, "r_sense": 50.0}
+SHAPE, TILE = (7, 10), (3, 4)
+ROUNDING = 1e-11  # relative to the largest conductance; the solve ends at 1e-13 of the drive
+
+
+def signed_cell():
+    return Differential(Ladder(3, 10e3, 500.0, 500e3))
+
+
+def tiled(wires=WIRES, tile=TILE, cell=None):
+    return TiledArray(cell or signed_cell(), None if wires is None else Wires(**wires), tile)
+
+
+def some_cells(shape=SHAPE, seed=0):
+    return jnp.asarray(10 ** np.random.default_rng(seed).uniform(-6, -3.5, shape))
+
+
+def some_weights(shape=(7, 5), seed=1):
+    return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, shape))
+
+
+@pytest.mark.parametrize("tile", [TILE, (7, 10), (4, 6), (64, 64), (5, 2)], ids=str)
+def test_every_tile_is_the_circuit_of_its_block(tile):
+    """Against a nodal solve of the blocks as they are, without padding: a padded tile is exactly the smaller array."""
+    g = some_cells()
+    g_eff = tiled(tile=tile).effective_conductance(g)
+    np.testing.assert_allclose(g_eff, nodal_effective(np.asarray(g), tile, WIRES), rtol=0, atol=ROUNDING * g.max())
+
+
+def test_currents_of_tiles_above_one_another_add_up():
+    g, v, tile = np.asarray(some_cells()), np.random.default_rng(2).uniform(-0.2, 0.2, (3, SHAPE[0])), (4, 5)
+    i_out = np.zeros((3, SHAPE[1]))
+    for _, rows, columns in blocks(SHAPE, tile):
+        i_out[:, columns] += qs.crossbar.solve(g[rows, columns], v[:, rows], Wires(**WIRES)).i_out
+    g_eff = np.asarray(TiledArray(Multilevel(2, 0.0, 1e-4), Wires(**WIRES), tile).effective_conductance(jnp.asarray(g)))
+    np.testing.assert_allclose(i_out, v @ g_eff, rtol=0, atol=ROUNDING * np.abs(i_out).max())
+
+
+def test_more_tiles_than_are_solved_at_once():
+    """Five tiles of 64 x 64: one more than a batch holds."""
+    g = some_cells((64, 320))
+    wires = Wires(r_word=1.0, r_bit=2.0)
+    g_eff = TiledArray(Multilevel(2, 0.0, 1.0), wires, (64, 64)).effective_conductance(g)
+    last = qs.crossbar.effective_conductance(g[:, 256:], wires)
+    first = qs.crossbar.effective_conductance(g[:, :64], wires)
+    np.testing.assert_allclose(g_eff[:, 256:], last, rtol=0, atol=ROUNDING * g.max())
+    np.testing.assert_allclose(g_eff[:, :64], first, rtol=0, atol=ROUNDING * g.max())
+
+
+def test_no_wires_and_wires_of_no_resistance_are_the_same():
+    g = some_cells()
+    np.testing.assert_array_equal(tiled(wires=None).effective_conductance(g), g)
+    np.testing.assert_allclose(tiled(wires={}).effective_conductance(g), g, rtol=1e-14)
+
+
+def test_a_weight_is_two_neighbouring_bit_lines():
+    """Plus, minus, plus, minus, ...: so both stand at nearly the same place behind the wires."""
+    array, w = tiled(), some_weights()
+    plus, minus = array.cell.realise(w)
+    g = np.asarray(array.conductance(w))
+    assert array.lines == 2
+    assert g.shape == (7, 10)
+    np.testing.assert_array_equal(g[:, 0::2], plus)
+    np.testing.assert_array_equal(g[:, 1::2], minus)
+
+
+def test_a_unipolar_weight_is_one_bit_line():
+    array = tiled(cell=Ladder(3, 10e3, 500.0, 500e3), wires=None)
+    w = jnp.abs(some_weights())
+    assert array.lines == 1
+    np.testing.assert_array_equal(array.conductance(w), array.cell.realise(w))
+
+
+@pytest.mark.parametrize("kind", ["ladder", "multilevel", "differential"])
+def test_with_ideal_wires_written_weights_are_read_back(kind):
+    """What a cell on one bit line conducts at code 0 is subtracted; a differential one cancels it."""
+    cells = {"ladder": Ladder(2, 10e3, 5e3, 80e3), "multilevel": Multilevel(5, 2e-5, 1e-4)}
+    cell = cells.get(kind, Differential(cells["ladder"]))
+    assert float(cell.conductance(jnp.asarray([0])).max()) > 1e-5
+    array = TiledArray(cell, None, TILE)
+    w = some_weights()
+    expected = np.asarray(cell.decode(cell.encode(w)))
+    assert len(np.unique(expected)) > 3
+    np.testing.assert_allclose(array.weight(array.conductance(w)), expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(array.effective_weight(w), expected, rtol=0, atol=1e-14)
+
+
+def test_the_effective_weight_is_the_difference_of_measured_currents():
+    """Read voltage on one word line after the other, bit-line currents subtracted by hand, in units of the span."""
+    array, w = tiled(), some_weights()
+    g = np.array(array.cell.conductance(array.cell.encode(w)))
+    lines = np.empty((7, 10))
+    lines[:, 0::2], lines[:, 1::2] = g
+    i_out = nodal_effective(lines, TILE, WIRES)
+    span = float(array.cell.cell.conductance(jnp.asarray(7)) - array.cell.cell.conductance(jnp.asarray(0)))
+    expected = (i_out[:, 0::2] - i_out[:, 1::2]) / span
+    assert np.abs(expected - array.cell.decode(array.cell.encode(w))).max() > 0.01
+    np.testing.assert_allclose(array.effective_weight(w), expected, rtol=0, atol=ROUNDING)
+
+
+def test_derivatives_in_cells_and_wires_are_those_of_finite_differences():
+    """Through tiles, padded ones among them, in float64 and in the relative change of every number."""
+    g, weights = some_cells(), jnp.asarray(np.random.default_rng(3).normal(size=SHAPE))
+    r = {name: jnp.asarray(value) for name, value in WIRES.items()}
+
+    @jax.jit
+    def loss(log_g, log_r):
+        wires = Wires(**{name: r[name] * jnp.exp(log_r[name]) for name in r})
+        g_eff = TiledArray(signed_cell(), wires, TILE).effective_conductance(g * jnp.exp(log_g))
+        return 1e4 * jnp.sum(weights * g_eff)
+
+    at = (jnp.zeros(SHAPE), {name: jnp.asarray(0.0) for name in r})
+    in_g, in_r = jax.jit(jax.grad(loss, argnums=(0, 1)))(*at)
+    step = 1e-5
+    # Rounding 1e-13 of currents over the step, and its square times the third derivative: both below 1e-8.
+    for index in [(0, 0), (0, 9), (3, 4), (6, 0), (6, 9), (2, 7)]:
+        up, down = (loss(at[0].at[index].set(h), at[1]) for h in (step, -step))
+        np.testing.assert_allclose(in_g[index], (up - down) / (2 * step), rtol=0, atol=1e-7)
+    for name in r:
+        up, down = (loss(at[0], at[1] | {name: jnp.asarray(h)}) for h in (step, -step))
+        assert abs(in_r[name]) > 1e-4
+        np.testing.assert_allclose(in_r[name], (up - down) / (2 * step), rtol=0, atol=1e-7)
+
+
+def test_tiles_of_different_wires_in_one_call():
+    g = some_cells()
+
+    def effective(r_word):
+        return TiledArray(signed_cell(), Wires(r_word=r_word, r_bit=3.0), TILE).effective_conductance(g)
+
+    together = jax.jit(jax.vmap(effective))(jnp.asarray([1.0, 20.0]))
+    for r_word, g_eff in zip((1.0, 20.0), together, strict=True):
+        expected = nodal_effective(np.asarray(g), TILE, {"r_word": r_word, "r_bit": 3.0})
+        np.testing.assert_allclose(g_eff, expected, rtol=0, atol=ROUNDING * float(g.max()))
+
+
+def test_what_cannot_be_solved_is_not_a_number_or_an_error():
+    bad = some_cells().at[5, 6].set(-1e-5)
+    array = tiled()
+    g_eff = np.asarray(array.effective_conductance(bad, throw=False))
+    in_bad_tile = np.zeros(SHAPE, bool)
+    in_bad_tile[4:7, 4:8] = True
+    np.testing.assert_array_equal(np.isnan(g_eff), in_bad_tile)
+    with pytest.raises(Exception, match="Argument `g` must be non-negative and finite"):
+        array.effective_conductance(bad)
