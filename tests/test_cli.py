@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from qsynapse_jax.cells import Differential, Ladder
 from qsynapse_jax.cli import DEMO, StudyConfig, hardware_lines, main
 from qsynapse_jax.crossbar import Wires, effective_conductance

@@ -106,12 +106,8 @@ NOISE = idx_bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8
 @pytest.mark.parametrize(
     ("content", "defect"),
     [
-        pytest.param(
-            gzip.compress(GOOD)[:-9], "truncated: the gzip stream ends too early", id="truncated-gzip"
-        ),
-        pytest.param(
-            gzip.compress(GOOD)[:5], "truncated: the gzip stream ends too early", id="truncated-early"
-        ),
+        pytest.param(gzip.compress(GOOD)[:-9], "truncated: the gzip stream ends too early", id="truncated-gzip"),
+        pytest.param(gzip.compress(GOOD)[:5], "truncated: the gzip stream ends too early", id="truncated-early"),
         pytest.param(GOOD, "not a sound gzip file", id="unpacked"),
         pytest.param(b"<html>404</html>", "not a sound gzip file", id="web-page"),
         pytest.param(
@@ -122,19 +118,11 @@ NOISE = idx_bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8
         pytest.param(gzip.compress(GOOD)[:10] + b"\xff" * 9, "not a sound gzip file", id="bad-deflate"),
         pytest.param(gzip.compress(b""), "holds 0 bytes", id="empty"),
         pytest.param(gzip.compress(b"\x00\x01" + GOOD[2:]), "magic number 0x00010802", id="magic-zeros"),
-        pytest.param(
-            gzip.compress(b"\x00\x00\x0a\x02" + GOOD[4:]), "magic number 0x00000a02", id="magic-type"
-        ),
-        pytest.param(
-            gzip.compress(b"\x00\x00\x08\xff" + bytes(2000)), "magic number 0x000008ff", id="255-dimensions"
-        ),
+        pytest.param(gzip.compress(b"\x00\x00\x0a\x02" + GOOD[4:]), "magic number 0x00000a02", id="magic-type"),
+        pytest.param(gzip.compress(b"\x00\x00\x08\xff" + bytes(2000)), "magic number 0x000008ff", id="255-dimensions"),
         pytest.param(gzip.compress(GOOD[:10]), "ends inside its header of 2 dimensions", id="header"),
-        pytest.param(
-            gzip.compress(GOOD[:-1]), r"shape \(3, 4\), 12 bytes, but 11 bytes follow", id="too-few"
-        ),
-        pytest.param(
-            gzip.compress(GOOD + b"\0"), r"shape \(3, 4\), 12 bytes, but 13 bytes follow", id="too-many"
-        ),
+        pytest.param(gzip.compress(GOOD[:-1]), r"shape \(3, 4\), 12 bytes, but 11 bytes follow", id="too-few"),
+        pytest.param(gzip.compress(GOOD + b"\0"), r"shape \(3, 4\), 12 bytes, but 13 bytes follow", id="too-many"),
         # 2**32 elements per axis would overflow a 64-bit product to a small number.
         pytest.param(gzip.compress(b"\0\0\x08\x04" + b"\xff" * 16), "but 0 bytes follow", id="overflow"),
     ],
@@ -288,9 +276,7 @@ def test_offline_message_says_what_to_do_and_comes_at_once(cache, tmp_path, monk
 
 def test_offline_message_without_the_variable_and_with_an_altered_cache(cache):
     write_set(cache / "mnist")
-    with pytest.raises(
-        DatasetUnavailable, match=f"QSYNAPSE_DATA: not set\n.*{FILES[0]} has not the official sha256"
-    ):
+    with pytest.raises(DatasetUnavailable, match=f"QSYNAPSE_DATA: not set\n.*{FILES[0]} has not the official sha256"):
         load("mnist")
 
 
@@ -362,9 +348,7 @@ def test_digits_are_the_bundled_ones_split_in_two():
     assert data.image_shape == (8, 8)
     assert data.n_classes == 10
     assert data.name == "digits"
-    rows = np.column_stack(
-        [np.vstack([data.x_train, data.x_test]) * 16, np.append(data.y_train, data.y_test)]
-    )
+    rows = np.column_stack([np.vstack([data.x_train, data.x_test]) * 16, np.append(data.y_train, data.y_test)])
     expected = np.column_stack([whole.data, whole.target])
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)])
     # Stratified: each class has its share of the test set up to rounding.

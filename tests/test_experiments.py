@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
 from experiments._record import FOLDER, figure
 
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))

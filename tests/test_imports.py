@@ -310,9 +310,7 @@ def test_the_checker_catches(path, source, message):
 def pinned() -> dict[str, str]:
     """Name to version of every line of `constraints.txt`, which holds nothing else."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    wrong = [
-        line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.!]*", line)
-    ]
+    wrong = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[0-9][A-Za-z0-9.!]*", line)]
     assert not wrong, f"constraints.txt holds `name==version` lines only, but has {wrong}"
     pairs = [line.split("==") for line in lines]
     names = [canonicalize_name(name) for name, _ in pairs]
@@ -327,9 +325,7 @@ def test_every_dependency_is_pinned_within_its_bounds():
     for requirement in map(Requirement, declared):
         name = canonicalize_name(requirement.name)
         assert name in versions, f"{name} has no line in constraints.txt"
-        assert versions[name] in requirement.specifier, (
-            f"constraints.txt pins {name} outside of {requirement}"
-        )
+        assert versions[name] in requirement.specifier, f"constraints.txt pins {name} outside of {requirement}"
 
 
 def test_the_project_itself_is_not_pinned():

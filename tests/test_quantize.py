@@ -16,15 +16,13 @@ def brute_force_distance(levels, x):
 
 
 # 257 and more levels are found by another search than fewer.
-@pytest.mark.parametrize("n", [1, 2, 7, 256, 257, 1000])
-@pytest.mark.parametrize("order", ["ascending", "shuffled"])
-def test_the_nearest_level_is_found(n, order, x64):
+@pytest.mark.parametrize("n", [1, 2, 256, 257])
+def test_the_nearest_level_is_found_in_any_order(n, x64):
     rng = np.random.default_rng(n)
-    levels = rng.normal(size=n)
-    if order == "ascending":
-        levels.sort()
-    x = rng.normal(scale=1.5, size=(5, 40))
-    index = nearest_level(jnp.asarray(levels), jnp.asarray(x))
+    levels, x = rng.normal(size=n), rng.normal(scale=1.5, size=(5, 40))
+    index = jax.jit(nearest_level)(jnp.asarray(levels), jnp.asarray(x))
+    in_order = jax.jit(nearest_level)(jnp.sort(jnp.asarray(levels)), jnp.asarray(x))
+    np.testing.assert_array_equal(np.sort(levels)[in_order], levels[index])
     assert index.shape == x.shape
     assert index.dtype == jnp.int32
     # Exact: a level that is merely close to the nearest would show.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from experiments._record import refresh_tables
 
 ROOT = Path(__file__).parent.parent

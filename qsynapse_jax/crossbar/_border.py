@@ -49,6 +49,10 @@ def check_options(
         max_steps = 200 + 20 * sum(shape)
     if not 0 < rtol < 1:
         raise ValueError(f"Argument `rtol` must lie between 0 and 1, but is {rtol}.")
+    finest = jnp.finfo(dtype).eps / 2
+    if rtol < finest:
+        name = jnp.dtype(dtype).name
+        raise ValueError(f"Argument `rtol` must be at least {finest:.1e} in {name}, but is {rtol}; try float64.")
     if max_steps < 1:
         raise ValueError(f"Argument `max_steps` must be at least 1, but is {max_steps}.")
     return {"rtol": float(rtol), "max_steps": int(max_steps)}

@@ -78,7 +78,8 @@ def solve(
     Raises:
         ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be.
         ConvergenceError: `rtol` was not reached. Under `jit`, `vmap` or `grad`, where values are not known while
-            Python runs, both value errors and this one are raised at run time as `equinox.EquinoxRuntimeError`.
+            Python runs, both value errors and this one are raised at run time as `equinox.EquinoxRuntimeError`; where
+            a compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
 
     Gradients: forward and reverse, any order, in `g`, `v_in` and every wire value, by the implicit function theorem;
         a gradient costs one more solve.
