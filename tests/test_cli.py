@@ -77,7 +77,7 @@ def test_the_table_follows_from_the_saved_arrays_alone(run):
 
 def test_the_demo_prints_wires_cells_and_tile():
     text = "\n".join(hardware_lines(StudyConfig(**DEMO)))
-    for expected in ("7.06 ohm", "21.2 ohm", "10 kohm, 20 kohm, 40 kohm", "uS", "64 word lines x 64 bit lines"):
+    for expected in ("7.06 ohm", "21.2 ohm", "8 kohm, 16 kohm, 32 kohm", "uS", "64 word lines x 64 bit lines"):
         assert expected in text
 
 

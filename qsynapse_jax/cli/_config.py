@@ -101,7 +101,7 @@ class StudyConfig:
 
 DEMO: dict[str, Any] = {
     "dataset": "digits",
-    "cell": CellConfig(bits=3, r_unit=10e3, r_on=500.0, r_off=500e3),
+    "cell": CellConfig(bits=3, r_unit=8e3, r_on=400.0, r_off=400e3),
     "tile": (64, 64),
     "r_word": 7.06,
     "r_bit": 21.2,
