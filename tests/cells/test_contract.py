@@ -183,7 +183,7 @@ def test_derivatives_in_the_physics_are_those_of_finite_differences(case):
             np.testing.assert_allclose(got, (up - down) / (2 * step), rtol=0, atol=1e-8, err_msg=name)
 
 
-@by_kind_of_cell
+@by_signed_cell
 def test_eager_and_batched_cells_do_the_same(case):
     """Without `jit`; and under `vmap` over cells that differ in their numbers."""
     for name, value in everything(case.build(), some_weights(case)).items():

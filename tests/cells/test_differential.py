@@ -1,5 +1,9 @@
 """A signed weight on two bit lines: symmetric, with a zero that is none by accident."""
 
+from functools import cache
+from types import SimpleNamespace
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,47 +19,67 @@ INNER = {
     "ladder_crossing": lambda: Ladder(5, 5e3, 5e3, 80e3),
     "multilevel": lambda: Multilevel(6, 1e-6, 1e-4),
 }
-by_inner = pytest.mark.parametrize("inner", [pytest.param(build, id=name) for name, build in INNER.items()])
+by_inner = pytest.mark.parametrize("inner", INNER)
+
+
+@cache
+def facts(name):
+    """What a cell and its double compute for all codes and for random weights, compiled once."""
+    one, cell = INNER[name](), Differential(INNER[name]())
+    n = one.code_range[1] + 1
+    codes, w = jnp.arange(1 - n, n), np.random.default_rng(0).uniform(-1.3, 1.3, 200)
+
+    @jax.jit
+    def compute(one, cell, codes, w):
+        return {
+            "levels": cell.decode(codes),
+            "g": cell.conductance(codes),
+            "code": cell.encode(w),
+            "code_of_opposite": cell.encode(-w),
+            "realised": cell.realise(w),
+            "realised_opposite": cell.realise(-w),
+            "inner_levels": one.decode(codes[n - 1 :]),
+            "inner_g": one.conductance(codes[n - 1 :]),
+            "spans": jnp.stack([cell.span(), one.span()]),
+        }
+
+    found = {name: np.asarray(value) for name, value in compute(one, cell, codes, w).items()}
+    return SimpleNamespace(**found, cell=cell, n=n, zero=n - 1)
 
 
 @by_inner
 def test_twice_the_levels_less_the_zero_they_share(inner):
-    cell, n = Differential(inner()), inner().code_range[1] + 1
+    cell, n = facts(inner).cell, facts(inner).n
     assert cell.signs == (1, -1)
     assert cell.code_range == (1 - n, n - 1)
-    levels = np.asarray(cell.decode(np.arange(1 - n, n)))
-    assert len(np.unique(levels)) == 2 * n - 1
+    assert len(np.unique(facts(inner).levels)) == 2 * n - 1
 
 
 @by_inner
 def test_the_opposite_weight_is_the_two_lines_exchanged(inner):
-    cell = Differential(inner())
-    codes = np.arange(cell.code_range[0], cell.code_range[1] + 1)
-    g = np.asarray(cell.conductance(codes))
-    np.testing.assert_array_equal(g[:, ::-1], g[::-1])
-    np.testing.assert_array_equal(cell.decode(-codes), -np.asarray(cell.decode(codes)))
-    w = np.random.default_rng(0).uniform(-1.3, 1.3, 200)
-    np.testing.assert_array_equal(cell.encode(-w), -np.asarray(cell.encode(w)))
-    np.testing.assert_array_equal(np.asarray(cell.realise(-w))[::-1], cell.realise(w))
+    it = facts(inner)
+    np.testing.assert_array_equal(it.g[:, ::-1], it.g[::-1])
+    np.testing.assert_array_equal(it.levels[::-1], -it.levels)
+    np.testing.assert_array_equal(it.code_of_opposite, -it.code)
+    np.testing.assert_array_equal(it.realised_opposite[::-1], it.realised)
 
 
 @by_inner
 def test_code_zero_cancels(inner):
     """Cells that conduct when off are no weight, as long as both do the same."""
-    g = np.asarray(Differential(inner()).conductance(jnp.asarray(0)))
-    assert g[0] == g[1] > 0
-    np.testing.assert_array_equal(Differential(inner()).decode(jnp.asarray(0)), 0.0)
+    plus, minus = facts(inner).g[:, facts(inner).zero]
+    assert plus == minus > 0
+    assert facts(inner).levels[facts(inner).zero] == 0
 
 
 @by_inner
 def test_the_positive_half_is_the_inner_cell(inner):
-    cell, one = Differential(inner()), inner()
-    codes = np.arange(one.code_range[1] + 1)
-    plus, minus = cell.conductance(codes)
-    np.testing.assert_array_equal(plus, one.conductance(codes))
-    np.testing.assert_array_equal(minus, np.full(len(codes), one.conductance(jnp.asarray(0))))
-    np.testing.assert_array_equal(cell.decode(codes), one.decode(codes))
-    assert cell.span() == one.span()
+    it = facts(inner)
+    plus, minus = it.g[:, it.zero :]
+    np.testing.assert_array_equal(plus, it.inner_g)
+    np.testing.assert_array_equal(minus, np.full(it.n, it.inner_g[0]))
+    np.testing.assert_array_equal(it.levels[it.zero :], it.inner_levels)
+    assert it.spans[0] == it.spans[1]
 
 
 def test_the_plus_line_comes_first():

@@ -146,5 +146,5 @@ def test_known_codes_are_checked_inside_a_trace():
     """A table of codes that `jit` closes over is known while it traces."""
     codes, beyond = jnp.asarray([0, 7]), jnp.asarray([1, 8])
     np.testing.assert_allclose(jax.jit(lambda cell: cell.decode(codes))(ladder()), [0, 1], rtol=0, atol=1e-14)
-    with pytest.raises(ValueError, match=r"^Argument `code` must hold integers from 0 to 7, but ranges from 1 to 8\.$"):
+    with pytest.raises(ValueError, match=r"^Argument `code` must hold integers from 0 to 7, but ranges from 1 to 8\."):
         jax.jit(lambda cell: cell.decode(beyond))(ladder())

@@ -30,6 +30,12 @@ def small_layer(wires=WIRES, *, seed=0, **options) -> qs.nn.CrossbarDense:
     return layer
 
 
+@nnx.jit
+def run(network, x):
+    """Outputs, compiled as one: operation by operation takes longer to compile than to test."""
+    return network(x)
+
+
 def some_inputs(*batch, seed=3):
     return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, (*batch, SIZE[0])))
 

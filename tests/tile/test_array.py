@@ -34,7 +34,7 @@ def some_weights(shape=(7, 5), seed=1):
     return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, shape))
 
 
-@pytest.mark.parametrize("tile", [TILE, (7, 10), (4, 6), (64, 64), (5, 2)], ids=str)
+@pytest.mark.parametrize("tile", [TILE, (4, 6), (64, 64)], ids=str)
 def test_every_tile_is_the_circuit_of_its_block(tile):
     """Against a nodal solve of the blocks as they are, without padding: a padded tile is exactly the smaller array."""
     g = some_cells()
@@ -86,11 +86,11 @@ def test_a_unipolar_weight_is_one_bit_line():
     np.testing.assert_array_equal(array.conductance(w), array.cell.realise(w))
 
 
-@pytest.mark.parametrize("kind", ["ladder", "multilevel", "differential"])
+@pytest.mark.parametrize("kind", ["unipolar", "differential"])
 def test_with_ideal_wires_written_weights_are_read_back(kind):
     """What a cell on one bit line conducts at code 0 is subtracted; a differential one cancels it."""
-    cells = {"ladder": Ladder(2, 10e3, 5e3, 80e3), "multilevel": Multilevel(5, 2e-5, 1e-4)}
-    cell = cells.get(kind, Differential(cells["ladder"]))
+    one = Ladder(2, 10e3, 5e3, 80e3)
+    cell = one if kind == "unipolar" else Differential(one)
     assert float(cell.conductance(jnp.asarray([0])).max()) > 1e-5
     array = TiledArray(cell, None, TILE)
     w = some_weights()
