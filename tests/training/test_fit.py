@@ -102,7 +102,17 @@ def test_what_is_reported():
 
 
 def test_every_sample_has_its_turn_in_an_order_that_changes():
-    """A network of one linear layer and full batches does not see the order: epochs of one step each."""
+    """With steps too small to move a weight, and one sample a step, each loss tells which sample it was."""
+    (x, y), network, losses = samples(6), software(), []
+    expected = [float(qs.training.cross_entropy(network(jnp.asarray(x[[k]])), jnp.asarray(y[[k]]))) for k in range(6)]
+    options = {"epochs": 3, "batch_size": 1, "learning_rate": 1e-30}
+    fit(network, (x, y), (x, y), key=KEY, on_step=lambda _, loss: losses.append(loss), **options)
+    orders = [tuple(np.abs(loss - np.array(expected)).argmin() for loss in losses[6 * k : 6 * k + 6]) for k in range(3)]
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert len(set(orders)) == 3
+
+
+def test_order_is_nothing_to_a_full_batch():
     whole, cut = software(), software()
     expected = fit(whole, samples(), samples(), key=KEY, epochs=3, batch_size=20)
     # A batch larger than the training set is the training set.
