@@ -47,8 +47,9 @@ class StudyConfig:
     """Word-line segment, where it differs from r_wire [ohm]."""
     r_bit: float | None = None
     """Bit-line segment, where it differs from r_wire [ohm]."""
-    epochs: int = 8
-    """Passes over the training set, for each network that is trained."""
+    epochs: int | None = None
+    """Passes over the training set, for each network that is trained; 25 for digits and 4 for the larger sets where
+    not given."""
     batch_size: int | None = None
     """Samples a step; 64 for digits and 1024 for the larger sets where not given."""
     learning_rate: float = 1e-2
@@ -59,7 +60,7 @@ class StudyConfig:
     """Folder for result.json, the weights and the pictures."""
 
     def __post_init__(self):
-        positive = {"epochs": self.epochs, "batch_size": self.samples_a_step, "learning_rate": self.learning_rate}
+        positive = {"epochs": self.passes, "batch_size": self.samples_a_step, "learning_rate": self.learning_rate}
         for name, value in positive.items():
             if not value > 0:
                 raise ValueError(f"Argument `{name}` must be positive, but is {value}.")
@@ -80,6 +81,13 @@ class StudyConfig:
         if self.hidden is not None:
             return self.hidden
         return (64,) if self.dataset == "digits" else (256,)
+
+    @property
+    def passes(self) -> int:
+        """Epochs, the data set's own where none were given."""
+        if self.epochs is not None:
+            return self.epochs
+        return 25 if self.dataset == "digits" else 4
 
     @property
     def samples_a_step(self) -> int:
@@ -105,7 +113,6 @@ DEMO: dict[str, Any] = {
     "tile": (64, 64),
     "r_word": 7.06,
     "r_bit": 21.2,
-    "epochs": 25,
 }
 """A network small enough for a minute, behind wires harsh enough to matter.
 

@@ -62,14 +62,18 @@ def table_accuracies(networks: dict[str, MLP], config: StudyConfig, data: Datase
 
 
 def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: Study, progress: Progress) -> None:
-    steps = config.epochs * max(1, len(data.x_train) // config.samples_a_step)
+    steps = config.passes * max(1, len(data.x_train) // config.samples_a_step)
     task = progress.add_task(ROWS[name], total=steps, loss="compiling", accuracy="")
 
     def on_step(number: int, loss: float) -> None:
         progress.update(task, completed=number, loss=f"loss {loss:.3f}")
 
     def on_epoch(epoch: Epoch) -> None:
-        progress.update(task, accuracy=f"test {100 * epoch.accuracy:.2f} %")
+        accuracy = f"test {100 * epoch.accuracy:.2f} %"
+        progress.update(task, accuracy=accuracy)
+        if not progress.console.is_terminal:
+            # A bar needs a terminal; a log gets a line an epoch.
+            progress.console.print(f"{ROWS[name]}: epoch {epoch.number}, loss {epoch.loss:.3f}, {accuracy}")
 
     start = time.perf_counter()
     study.histories[name] = fit(
@@ -77,7 +81,7 @@ def _train(name: str, network: MLP, config: StudyConfig, data: Dataset, study: S
         data.train,
         data.test,
         key=jax.random.key(config.seed),
-        epochs=config.epochs,
+        epochs=config.passes,
         batch_size=config.samples_a_step,
         learning_rate=config.learning_rate,
         on_step=on_step,
