@@ -160,6 +160,13 @@ def test_wires_take_numbers_of_any_kind():
 
 
 @both
+def test_a_tolerance_finer_than_the_precision_is_refused(call):
+    with pytest.raises(
+        ValueError, match=r"^Argument `rtol` must be at least .*e-.* in float.*, but is 1e-17; try float64\.$"
+    ):
+        call(rtol=1e-17)
+
+
 @pytest.mark.parametrize("rtol", [0.0, 1.0, -1e-3, 2, np.nan, np.inf])
 def test_tolerance_must_be_a_fraction(call, rtol):
     with pytest.raises(ValueError, match=rf"^Argument `rtol` must lie between 0 and 1, but is {rtol}\.$"):

@@ -61,7 +61,7 @@ def test_a_loose_residual_is_an_estimate_and_not_only_a_bound():
 def test_the_residual_is_recomputed():
     """That of the iteration goes on falling when rounding lets nothing improve; what is reported does not."""
     g, v_in, wires = problem("unequal_wires").cast(np.float64)
-    assert 1e-18 < qs.crossbar.solve(g, v_in, wires, rtol=1e-30).stats.residual < 1e-13
+    assert 1e-18 < qs.crossbar.solve(g, v_in, wires, rtol=1.2e-16).stats.residual < 1e-13
 
 
 @pytest.mark.usefixtures("x64")
