@@ -167,6 +167,7 @@ def test_a_tolerance_finer_than_the_precision_is_refused(call):
         call(rtol=1e-17)
 
 
+@both
 @pytest.mark.parametrize("rtol", [0.0, 1.0, -1e-3, 2, np.nan, np.inf])
 def test_tolerance_must_be_a_fraction(call, rtol):
     with pytest.raises(ValueError, match=rf"^Argument `rtol` must lie between 0 and 1, but is {rtol}\.$"):
