@@ -38,10 +38,6 @@ class Impedance(eqx.Module):
         """Both drops together: `Z(I) = Zw(I) + Zb(I)` [V]."""
         return self.word_drop(current) + self.bit_drop(current)
 
-    def self_drop(self) -> Float[Array, "wl bl"]:
-        """The diagonal of `Z`: the drop that a cell's current causes at the cell itself [V/A]."""
-        return jnp.diagonal(self.bit)[:, None] + jnp.diagonal(self.word)[None, :]
-
 
 def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype) -> Impedance:
     """The two maps of an array of `shape` (wl, bl) for the given wires."""
