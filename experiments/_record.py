@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qsynapse_jax.cli import environment
+from qsynapse_jax.cli import environment, write_json
 
 FOLDER = Path(__file__).parent
 
@@ -65,9 +65,8 @@ def record(config: Any, figures: list[dict[str, Any]], *, started: float, extra:
 def write_result(folder: Path, content: dict[str, Any]) -> Path:
     """Writes `result.json` whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, temporary = folder / "result.json", folder / ".result.json.part"
-    temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
-    temporary.replace(path)
+    path = folder / "result.json"
+    write_json(path, content)
     return path
 
 

@@ -12,6 +12,7 @@ from qsynapse_jax.cli._config import CellConfig as CellConfig
 from qsynapse_jax.cli._config import StudyConfig as StudyConfig
 from qsynapse_jax.cli._report import environment as environment
 from qsynapse_jax.cli._report import hardware_lines as hardware_lines
+from qsynapse_jax.cli._store import write_json as write_json
 from qsynapse_jax.cli._study import Study as Study
 from qsynapse_jax.cli._study import run_study as run_study
 

@@ -47,7 +47,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A JSON file, indented for people."""
-    text = json.dumps(content, indent=2) + "\n"
+    text = json.dumps(content, indent=2, default=str) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text))
 
 
