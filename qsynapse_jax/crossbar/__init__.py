@@ -1,9 +1,16 @@
 """Kirchhoff's equations of a resistive crossbar: conductances, wires and voltages in, currents out."""
 
 from qsynapse_jax.crossbar._effective import effective_conductance as effective_conductance
+from qsynapse_jax.crossbar._laws import AbstractLaw as AbstractLaw
+from qsynapse_jax.crossbar._laws import Law as Law
+from qsynapse_jax.crossbar._laws import Ohmic as Ohmic
+from qsynapse_jax.crossbar._laws import Polynomial as Polynomial
+from qsynapse_jax.crossbar._laws import Series as Series
+from qsynapse_jax.crossbar._laws import Sinh as Sinh
 from qsynapse_jax.crossbar._result import RESULTS as RESULTS
 from qsynapse_jax.crossbar._result import ConvergenceError as ConvergenceError
 from qsynapse_jax.crossbar._result import Stats as Stats
 from qsynapse_jax.crossbar._solve import Solution as Solution
 from qsynapse_jax.crossbar._solve import solve as solve
+from qsynapse_jax.crossbar._spice import to_spice as to_spice
 from qsynapse_jax.crossbar._wires import Wires as Wires

@@ -1,16 +1,21 @@
 """The border of the package: what is checked before a solve, and how a failure after it is raised."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 
 from qsynapse_jax._checks import bad_value_message, is_concrete
+from qsynapse_jax.crossbar._laws import AbstractLaw
+from qsynapse_jax.crossbar._loaded import Solver, Tolerance
 from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
 from qsynapse_jax.crossbar._wires import Wires
 
 T = TypeVar("T")
+
+# Newton's method on a monotonic law needs 4 to 6 linear solves, a dozen from far away; beyond this it is lost.
+_MAX_SOLVES = 60
 
 
 def check_array(g: jax.Array, wires: Any) -> None:
@@ -26,10 +31,19 @@ def check_array(g: jax.Array, wires: Any) -> None:
         )
     if 0 in g.shape:
         raise ValueError(f"Argument `g` must have at least one cell, but has shape {g.shape}.")
+    wires.check_shape(g.shape)
 
 
-def check_input(g: jax.Array, v_in: jax.Array) -> None:
-    """Refuses voltages whose last axis is not the word lines of `g`."""
+def check_law(cell: Any) -> None:
+    """Refuses a cell that is no law."""
+    if not isinstance(cell, AbstractLaw):
+        raise ValueError(
+            f"Argument `cell` must be a law such as `Ohmic()` or `Sinh(3.0)`, but is a {type(cell).__name__}."
+        )
+
+
+def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array) -> None:
+    """Refuses voltages whose last axis is not the word lines, or the bit lines, of `g`."""
     if v_in.ndim < 1 or v_in.shape[-1] != g.shape[0]:
         raise ValueError(
             f"Argument `v_in` must have shape (*batch, wl) with wl = {g.shape[0]}, the word lines of `g` with shape "
@@ -37,11 +51,16 @@ def check_input(g: jax.Array, v_in: jax.Array) -> None:
         )
     if 0 in v_in.shape:
         raise ValueError(f"Argument `v_in` must hold at least one vector, but has shape {v_in.shape}.")
+    if v_out.shape not in ((g.shape[1],), (*v_in.shape[:-1], g.shape[1])):
+        raise ValueError(
+            f"Argument `v_out` must have shape (bl,) or (*batch, bl) with bl = {g.shape[1]} and the batch of `v_in`, "
+            f"{v_in.shape[:-1]}, but has shape {v_out.shape}."
+        )
 
 
-def check_options(
-    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None
-) -> dict[str, Any]:
+def check_tolerance(
+    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: Solver
+) -> Tolerance:
     """Tolerance and step limit with their defaults filled in: as tight as the precision rewards."""
     if rtol is None:
         rtol = 1e-7 if dtype == jnp.float32 else 1e-13
@@ -55,11 +74,25 @@ def check_options(
         raise ValueError(f"Argument `rtol` must be at least {finest:.1e} in {name}, but is {rtol}; try float64.")
     if max_steps < 1:
         raise ValueError(f"Argument `max_steps` must be at least 1, but is {max_steps}.")
-    return {"rtol": float(rtol), "max_steps": int(max_steps)}
+    if solver not in get_args(Solver):
+        raise ValueError(f"Argument `solver` must be one of {', '.join(get_args(Solver))}, but is {solver!r}.")
+    return Tolerance(
+        rtol=float(rtol),
+        max_steps=int(max_steps),
+        newton=10 * float(rtol),
+        max_solves=_MAX_SOLVES,
+        solver=solver,
+    )
 
 
 def outcome(
-    converged: jax.Array, *, finite: jax.Array, g: jax.Array, wires: Wires, v_in: jax.Array | None = None
+    converged: jax.Array,
+    *,
+    finite: jax.Array,
+    g: jax.Array,
+    wires: Wires,
+    v_in: jax.Array | None = None,
+    v_out: jax.Array | None = None,
 ) -> RESULTS:
     """Success, or what is wrong; wrong input outranks what it causes."""
 
@@ -70,6 +103,8 @@ def outcome(
     result = RESULTS.where(finite, result, RESULTS.breakdown)
     wires_usable = jnp.all(jnp.stack([usable(leaf) for leaf in jax.tree.leaves(wires)]))
     result = RESULTS.where(wires_usable, result, RESULTS.bad_wires)
+    if v_out is not None:
+        result = RESULTS.where(jnp.all(jnp.isfinite(v_out)), result, RESULTS.bad_output_voltage)
     if v_in is not None:
         result = RESULTS.where(jnp.all(jnp.isfinite(v_in)), result, RESULTS.bad_voltage)
     return RESULTS.where(usable(g), result, RESULTS.bad_conductance)
@@ -86,6 +121,8 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
         raise ValueError(f"{place} Use 0.0 for an open cell.")
     if result == RESULTS.bad_voltage:
         raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
+    if result == RESULTS.bad_output_voltage:
+        raise ValueError(bad_value_message(inputs["v_out"], "v_out", unit="V", minimum=None))
     if result == RESULTS.bad_wires:
         raise ValueError(RESULTS[result])
     raise ConvergenceError(f"{RESULTS[result]}{detail()}")

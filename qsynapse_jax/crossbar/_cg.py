@@ -28,14 +28,16 @@ def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def conjugate_gradient(
-    root_g: Float[Array, "1 wl bl"],
+    root_g: Float[Array, "lines wl bl"],
     impedance: Impedance,
     b: Float[Array, "batch wl bl"],
     *,
+    start: Float[Array, "batch wl bl"] | None = None,
+    chosen: Bool[Array, ""],
     rtol: float,
     max_steps: int,
 ) -> tuple[Float[Array, "batch wl bl"], Int[Array, ""], Bool[Array, ""]]:
-    """Solves for every right-hand side at once, to `|residual| <= rtol |b|` each.
+    """Solves for every right-hand side at once, to `|residual| <= rtol |b|` each; not at all unless `chosen`.
 
     Returns:
         The solutions `y`, the number of steps taken (of the slowest), and whether all have converged. NaN or
@@ -55,7 +57,7 @@ def conjugate_gradient(
         return (norm2 > target) & jnp.isfinite(norm2)
 
     def proceed(state: _State) -> jax.Array:
-        return jnp.any(unfinished(state.norm2)) & (state.steps < max_steps)
+        return chosen & jnp.any(unfinished(state.norm2)) & (state.steps < max_steps)
 
     def step(state: _State) -> _State:
         # A finished right-hand side keeps its solution: its step lengths are 0, not 0/0.
@@ -70,7 +72,9 @@ def conjugate_gradient(
         return _State(y, residual, residual + beta * state.direction, norm2, state.steps + 1)
 
     # From y = 0 the first step needs no product to start, and ends at y = b exactly when wires are ideal.
-    first = _State(jnp.zeros_like(b), b, b, _dot(b, b), jnp.zeros((), jnp.int32))
+    y = jnp.zeros_like(b) if start is None else start / scale
+    residual = b if start is None else b - operator(y)
+    first = _State(y, residual, residual, _dot(residual, residual), jnp.zeros((), jnp.int32))
     last = jax.lax.while_loop(proceed, step, first)
     # An overflow gives a step of length 0: `y` would look like the result of too few steps, or of no current.
     y = jnp.where(jnp.isfinite(last.norm2)[:, None, None], scale * last.y, jnp.nan)

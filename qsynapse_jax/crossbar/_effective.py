@@ -23,9 +23,11 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax.crossbar._border import check_array, check_options, outcome, raise_failure
+from qsynapse_jax.crossbar._border import check_array, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
-from qsynapse_jax.crossbar._linear import OperatingPoint, operating_point
+from qsynapse_jax.crossbar._laws import Ohmic
+from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._operating import OperatingPoint, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -34,6 +36,7 @@ def effective_conductance(
     g: Float[ArrayLike, "wl bl"],
     wires: Wires,
     *,
+    solver: Solver = "auto",
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
@@ -45,6 +48,7 @@ def effective_conductance(
     Args:
         g: conductance of every cell [S], shape (wl, bl); 0 is an open cell.
         wires: their resistances [ohm].
+        solver: as in `solve`.
         rtol: relative residual of every line's solve; defaults as in `solve`.
         max_steps: as in `solve`.
         throw: raise on failure (default). With `throw=False` a failure is a matrix of NaN.
@@ -62,24 +66,22 @@ def effective_conductance(
     """
     g = as_floating(g, "g")
     check_array(g, wires)
-    options = check_options(g.shape, g.dtype, rtol, max_steps)
-    g_eff, result = _compile_circuit(g, wires, **options)
+    tolerance = check_tolerance(g.shape, g.dtype, rtol, max_steps, solver)
+    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance)
     if throw:
         g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
     return g_eff
 
 
-@partial(jax.jit, static_argnames=("rtol", "max_steps"))
-def _compile_circuit(g: jax.Array, wires: Wires, *, rtol: float, max_steps: int) -> tuple[jax.Array, RESULTS]:
-    g_eff, converged = _g_eff(rtol, max_steps, g, impedance(wires, g.shape, g.dtype))
+@partial(jax.jit, static_argnames=("tolerance",))
+def _compile_circuit(g: jax.Array, wires: Wires, *, tolerance: Tolerance) -> tuple[jax.Array, RESULTS]:
+    g_eff, converged = _g_eff(tolerance, g, impedance(wires, g.shape, g.dtype))
     result = outcome(converged, finite=jnp.all(jnp.isfinite(g_eff)), g=g, wires=wires)
     # A factor, because the derivative of a selected constant would be a plausible 0.
     return g_eff * jnp.where(result == RESULTS.successful, 1.0, jnp.nan).astype(g.dtype), result
 
 
-def _line_voltages(
-    line: str, rtol: float, max_steps: int, g: jax.Array, z: Impedance
-) -> tuple[jax.Array, OperatingPoint]:
+def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, OperatingPoint]:
     """Cell voltages for 1 V on each word line in turn (F), or -1 V on each bit line in turn (H)."""
     n_word, n_bit = g.shape
     if line == "word":
@@ -88,25 +90,25 @@ def _line_voltages(
     else:
         b = -jnp.broadcast_to(jnp.eye(n_bit, dtype=g.dtype)[:, None, :], (n_bit, n_word, n_bit))
         a = jnp.zeros_like(b)
-    nodes = operating_point(rtol, max_steps, g, a, b, z)
+    nodes = operating_point(tolerance, Ohmic(), g, a, b, z)
     return nodes.word - nodes.bit, nodes
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _g_eff(rtol: float, max_steps: int, g: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array]:
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _g_eff(tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array]:
     n_word, n_bit = g.shape
     line = "word" if n_word <= n_bit else "bit"
-    _, nodes = _line_voltages(line, rtol, max_steps, g, z)
+    _, nodes = _line_voltages(line, tolerance, g, z)
     if line == "word":
         return jnp.sum(nodes.current, axis=1), nodes.converged
     return jnp.sum(nodes.current, axis=2).T, nodes.converged
 
 
-def _g_eff_jvp(rtol: float, max_steps: int, primals: Any, tangents: Any) -> Any:
+def _g_eff_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
     g, z = primals
     dg, dz = tangents
-    f, from_word = _line_voltages("word", rtol, max_steps, g, z)
-    h, from_bit = _line_voltages("bit", rtol, max_steps, g, z)
+    f, from_word = _line_voltages("word", tolerance, g, z)
+    h, from_bit = _line_voltages("bit", tolerance, g, z)
 
     def pair(x: jax.Array, y: jax.Array) -> jax.Array:
         return jnp.einsum("mij,nij->mn", x, y, precision=EXACT)
@@ -115,10 +117,10 @@ def _g_eff_jvp(rtol: float, max_steps: int, primals: Any, tangents: Any) -> Any:
     tangent = jnp.zeros_like(g_eff)
     if not isinstance(dg, SymbolicZero):
         tangent += pair(f * dg[None], h)
-    if not isinstance(dz.word, SymbolicZero):
-        tangent -= pair(jnp.matmul(from_word.current, dz.word, precision=EXACT), from_bit.current)
-    if not isinstance(dz.bit, SymbolicZero):
-        tangent -= pair(jnp.matmul(dz.bit, from_word.current, precision=EXACT), from_bit.current)
+    for line, dline in ((z.word, dz.word), (z.bit, dz.bit)):
+        if not is_zero(dline):
+            drop = tangent_of(lambda line: line.drop(from_word.current), (line,), (dline,))
+            tangent -= pair(drop, from_bit.current)
     converged = from_word.converged & from_bit.converged
     return (g_eff, converged), (tangent, np.zeros((), jax.dtypes.float0))
 

@@ -25,6 +25,7 @@ class RESULTS(eqx.Enumeration):
         "Use 0.0 for an open cell."
     )
     bad_voltage = "Argument `v_in` must be finite, but holds a NaN or infinite voltage [V]."
+    bad_output_voltage = "Argument `v_out` must be finite, but holds a NaN or infinite voltage [V]."
     bad_wires = (
         "Argument `wires` must hold non-negative and finite resistances, but one is negative, NaN or infinite [ohm]. "
         "Use 0.0 for an ideal wire."
@@ -36,6 +37,7 @@ class Stats(eqx.Module):
 
     Attributes:
         iterations: steps of the iterative solver, of the slowest input.
+        solves: linear systems solved: 1 for linear cells, one a step of Newton's method otherwise.
         residual: what is left of Kirchhoff's equations, recomputed from the returned currents: the Euclidean norm
             of `sqrt(g) (v_word - v_bit - i_cell / g)` over that of `sqrt(g) (v_in - v_out)`. The error of the cell
             currents, measured in the same norm, cannot exceed it.
@@ -43,5 +45,6 @@ class Stats(eqx.Module):
     """
 
     iterations: Int[Array, ""]
+    solves: Int[Array, ""]
     residual: Float[Array, "*batch"]
     power_balance: Float[Array, "*batch"]

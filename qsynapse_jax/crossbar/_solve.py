@@ -9,11 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax.crossbar._border import check_array, check_input, check_options, outcome, raise_failure
+from qsynapse_jax.crossbar._border import check_array, check_input, check_law, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import impedance
-from qsynapse_jax.crossbar._linear import operating_point
+from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
+from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._operating import conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._wires import Wires
+
+OHMIC = Ohmic()
 
 
 class Solution(eqx.Module):
@@ -50,24 +54,35 @@ def solve(
     v_in: Float[ArrayLike, "*batch wl"],
     wires: Wires,
     *,
+    v_out: Float[ArrayLike, "*batch bl"] | None = None,
+    cell: AbstractLaw = OHMIC,
+    solver: Solver = "auto",
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
 ) -> Solution:
-    """Kirchhoff's equations of a crossbar of linear cells, wires included.
+    """Kirchhoff's equations of a crossbar, wires included.
 
     Solved for the voltages across the cells rather than of all nodes: with `Z(I)` the drops that cell currents
-    cause along both lines, `u = v_in - Z(g u)`, symmetrised and iterated by conjugate gradients. Wires of 0 ohm and
-    open cells are exact; with ideal wires `i_out = v_in @ g`.
+    cause along both lines, `u = v_in - v_out - Z(f(g, u))`, symmetrised and iterated by conjugate gradients, inside
+    Newton's method where cells are nonlinear. Wires of 0 ohm and open cells are exact; with ideal wires and Ohmic
+    cells `i_out = v_in @ g`.
 
     Args:
         g: conductance of every cell [S], shape (wl, bl); 0 is an open cell. Its precision and that of `v_in` is
             the working precision, float32 or float64.
-        v_in: voltages of the word-line drivers [V], shape (*batch, wl); all solved together. Bit lines are sensed
-            at 0 V.
+        v_in: voltages of the word-line drivers [V], shape (*batch, wl); all solved together.
         wires: their resistances [ohm].
-        rtol: relative residual at which the iteration ends; default 1e-7 in float32, 1e-13 in float64. Loosen it
-            for speed: the error of the cell currents stays below it in the norm given in `Stats`.
+        v_out: voltages of the bit-line terminals [V], shape (*batch, bl) with the batch of `v_in`, or (bl,); default
+            0, virtual ground. A write scheme is one call: V/2 drives the selected word line with V, its bit line
+            with 0 and all others with V/2.
+        cell: law of the cells, e.g. `Sinh(k)`; default `Ohmic()`.
+        solver: "conjugate_gradient" (plain), "modal" (preconditioned by the modes of the lines, for severe IR drop;
+            only for uniform lines connected at one end, else the plain one is used), or "auto" (default): modal where
+            the mean conductance times the line resistance a smooth current meets, about r g N^2, exceeds 60.
+        rtol: relative residual at which the iteration ends (in float32 1.2e-6 after a modal one, if that is more);
+            default 1e-7 in float32, 1e-13 in float64. Loosen it for speed: the error of the cell currents stays below
+            it in the norm given in `Stats`.
         max_steps: steps after which it gives up; default 200 + 20 (wl + bl).
         throw: raise on failure (default). With `throw=False` the outcome is in `result` alone, no host callback is
             compiled, and invalid input gives NaN.
@@ -88,25 +103,32 @@ def solve(
     """
     g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
     check_array(g, wires)
-    check_input(g, v_in)
-    options = check_options(g.shape, jnp.promote_types(g.dtype, v_in.dtype), rtol, max_steps)
-    sol = _solve(g, v_in, wires, **options)
+    v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_floating(v_out, "v_out")
+    check_input(g, v_in, v_out)
+    check_law(cell)
+    dtype = jnp.promote_types(g.dtype, v_in.dtype)
+    sol = _solve(g, v_in, v_out, wires, cell, tolerance=check_tolerance(g.shape, dtype, rtol, max_steps, solver))
     if throw:
-        return raise_failure(sol, sol.result, {"g": g, "v_in": v_in, "wires": wires}, detail=partial(_progress, sol))
+        inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "cell": cell}
+        return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
     return sol
 
 
-@partial(jax.jit, static_argnames=("rtol", "max_steps"))
-def _solve(g: jax.Array, v_in: jax.Array, wires: Wires, *, rtol: float, max_steps: int) -> Solution:
+@partial(jax.jit, static_argnames=("tolerance",))
+def _solve(
+    g: jax.Array, v_in: jax.Array, v_out: jax.Array, wires: Wires, cell: AbstractLaw, *, tolerance: Tolerance
+) -> Solution:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
-    g, v_in = g.astype(dtype), v_in.astype(dtype)
-    batch = v_in.shape[:-1]
+    g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
+    batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
     z = impedance(wires, g.shape, dtype)
-    a = jnp.broadcast_to(v_in.reshape(-1, g.shape[0], 1), (v_in.size // g.shape[0], *g.shape))
-    nodes = operating_point(rtol, max_steps, g, a, jnp.zeros_like(a), z)
-    stats = jax.lax.stop_gradient(_stats(g, a, nodes))
+    inputs = (v_in.size // n_word, n_word, n_bit)
+    a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
+    b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
+    nodes = operating_point(tolerance, cell, g, a, b, z)
+    stats = jax.lax.stop_gradient(_stats(cell, g, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    result = outcome(nodes.converged, finite=finite, g=g, wires=wires, v_in=v_in)
+    result = outcome(nodes.converged, finite=finite, g=g, wires=wires, v_in=v_in, v_out=v_out)
 
     # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
     # derivative of a selected constant would be a plausible 0.
@@ -122,7 +144,7 @@ def _solve(g: jax.Array, v_in: jax.Array, wires: Wires, *, rtol: float, max_step
         v_bit=restored(nodes.bit),
         i_cell=restored(nodes.current),
         result=result,
-        stats=Stats(nodes.steps, restored(stats[0]), restored(stats[1])),
+        stats=Stats(nodes.steps, nodes.solves, restored(stats[0]), restored(stats[1])),
     )
 
 
@@ -132,13 +154,15 @@ def _progress(sol: Solution) -> str:
     return f" It took {steps} steps to a relative residual of {residual:.1e}."
 
 
-def _stats(g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
+def _stats(law: AbstractLaw, g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
     """Relative residual and power balance of every input, from the returned voltages and currents."""
-    root_g = jnp.sqrt(g)[None]
+    v = nodes.word - nodes.bit
+    root_g = jnp.sqrt(conductance(law, g, v[:1] if law.linear else v))
     conducting = root_g > 0
     # In the weighted unknown, y = i / sqrt(g), an open cell has nothing to be wrong about.
-    y = jnp.where(conducting, nodes.current / jnp.where(conducting, root_g, 1), 0)
-    error = root_g * (nodes.word - nodes.bit) - y
+    inverse = jnp.where(conducting, 1 / jnp.where(conducting, root_g, 1), 0)
+    y = inverse * nodes.current
+    error = root_g * v - y if law.linear else inverse * (law.current(g, v) - nodes.current)
     drive = root_g * drive
     # In units of the largest drive, else nanovolts in float32 square to 0 and look as if solved without residual.
     largest = jnp.max(jnp.abs(drive), axis=(-2, -1), keepdims=True)

@@ -1,11 +1,31 @@
 """The wires of a crossbar: what lies between a driver, a cell and a sense amplifier."""
 
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 
-from qsynapse_jax._checks import as_real, bad_value_message, is_concrete
+from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
+
+
+def _resistance(value: Any, name: str) -> jax.Array:
+    return as_real(value, name) if isinstance(value, bool | int | float) else as_floating(value, name)
+
+
+def _optional(value: Any, name: str) -> jax.Array | None:
+    return None if value is None else _resistance(value, name)
+
+
+# What a resistance may be: a scalar, one value along a line, one a line, or one a cell.
+_AXES = {
+    "r_word": ("bl", "wl bl"),
+    "r_bit": ("wl", "wl bl"),
+    "r_driver": ("wl",),
+    "r_sense": ("bl",),
+    "r_driver_far": ("wl",),
+    "r_sense_far": ("bl",),
+}
 
 
 class Wires(eqx.Module):
@@ -16,27 +36,50 @@ class Wires(eqx.Module):
     1 x 1 array in series is `r_driver + r_word + 1/g + r_bit + r_sense`.
 
     Args:
-        r_word: one segment of a word line [ohm]; 0 is an ideal line, exactly.
-        r_bit: one segment of a bit line [ohm].
-        r_driver: between the source and the first segment of a word line [ohm].
-        r_sense: between the last segment of a bit line and virtual ground [ohm].
+        r_word: a segment of a word line [ohm]; 0 is an ideal line, exactly. A scalar, shape (bl,) for a line that
+            tapers, or (wl, bl) for every segment of its own (a defect: a large value).
+        r_bit: a segment of a bit line [ohm]; a scalar, shape (wl,) or (wl, bl).
+        r_driver: between the source and the first segment of a word line [ohm]; a scalar or (wl,).
+        r_sense: between the last segment of a bit line and its sense terminal [ohm]; a scalar or (bl,).
+        r_driver_far: word lines are driven from both ends: between a second source of the same voltage and the last
+            cell of a word line [ohm], a segment of wire included where there is one; a scalar or (wl,). `None`
+            (default): the far end is open.
+        r_sense_far: bit lines are sensed at both ends: between a second sense terminal of the same voltage and the
+            first cell of a bit line [ohm]; a scalar or (bl,). `None` (default): open.
 
     A gradient in `Wires` is a `Wires` of slopes. One resistance is changed by `dataclasses.replace(wires, r_bit=2.0)`.
 
     Raises:
-        ValueError: a resistance is negative, NaN or infinite, is not a scalar, or is an integer array.
+        ValueError: a resistance is negative, NaN or infinite, or is an integer array.
     """
 
-    r_word: jax.Array = eqx.field(converter=partial(as_real, name="r_word"), default=0.0)
-    r_bit: jax.Array = eqx.field(converter=partial(as_real, name="r_bit"), default=0.0)
-    r_driver: jax.Array = eqx.field(converter=partial(as_real, name="r_driver"), default=0.0)
-    r_sense: jax.Array = eqx.field(converter=partial(as_real, name="r_sense"), default=0.0)
+    r_word: jax.Array = eqx.field(converter=partial(_resistance, name="r_word"), default=0.0)
+    r_bit: jax.Array = eqx.field(converter=partial(_resistance, name="r_bit"), default=0.0)
+    r_driver: jax.Array = eqx.field(converter=partial(_resistance, name="r_driver"), default=0.0)
+    r_sense: jax.Array = eqx.field(converter=partial(_resistance, name="r_sense"), default=0.0)
+    r_driver_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_driver_far"), default=None)
+    r_sense_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_sense_far"), default=None)
 
     def __check_init__(self):
-        for name in ("r_word", "r_bit", "r_driver", "r_sense"):
+        for name in _AXES:
             value = getattr(self, name)
-            if not is_concrete(value):
+            if value is None or not is_concrete(value):
                 continue
             message = bad_value_message(value, name, unit="ohm", minimum="non-negative")
             if message is not None:
                 raise ValueError(message + " Use 0.0 for an ideal wire.")
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Refuses resistances that do not fit an array of `shape` (wl, bl)."""
+        sizes = dict(zip(("wl", "bl"), shape, strict=True))
+        for name, axes in _AXES.items():
+            value = getattr(self, name)
+            if value is None or value.ndim == 0:
+                continue
+            allowed = {tuple(sizes[axis] for axis in one.split()): one for one in axes}
+            if value.shape not in allowed:
+                expected = " or ".join(f"{size} ({one.replace(' ', ', ')})" for size, one in allowed.items())
+                raise ValueError(
+                    f"Argument `{name}` must be a scalar or have shape {expected} for an array of {shape}, but has "
+                    f"shape {value.shape}."
+                )

@@ -23,10 +23,19 @@ class Nodal(NamedTuple):
     bit_segment: np.ndarray  # current in the segment on the sense side of each cell
 
 
-def nodal_solve(g, v_in, r_word=0.0, r_bit=0.0, r_driver=0.0, r_sense=0.0) -> Nodal:
-    """The operating point of the circuit that the README of `tests/golden` draws."""
+def nodal_solve(
+    g, v_in, r_word=0.0, r_bit=0.0, r_driver=0.0, r_sense=0.0, r_driver_far=None, r_sense_far=None, v_out=0.0
+) -> Nodal:
+    """The operating point of the circuit that the README of `tests/golden` draws.
+
+    Resistances may differ by segment and by line; far ends are connected through a resistance that is not 0.
+    """
     g, v_in = np.asarray(g, float), np.asarray(v_in, float)
     n_word, n_bit = g.shape
+    r_word = np.broadcast_to(r_word, g.shape)
+    r_bit = np.broadcast_to(np.asarray(r_bit)[:, None] if np.ndim(r_bit) == 1 else r_bit, g.shape)
+    r_driver, r_sense = np.broadcast_to(r_driver, n_word), np.broadcast_to(r_sense, n_bit)
+    v_out = np.broadcast_to(v_out, n_bit)
     cells = np.arange(g.size).reshape(g.shape)
     word, bit, word_branch, bit_branch = (cells + k * g.size for k in range(4))
     entries: list[tuple[int, int, float]] = []
@@ -44,20 +53,33 @@ def nodal_solve(g, v_in, r_word=0.0, r_bit=0.0, r_driver=0.0, r_sense=0.0) -> No
                 entries.append((bit[i, j], bit_branch[i - 1, j], -1.0))
             # Ohm's law of the segment on the driver side, and of the one on the sense side.
             entries.append((word_branch[i, j], word[i, j], -1.0))
-            entries.append((word_branch[i, j], word_branch[i, j], -(r_word + (r_driver if j == 0 else 0.0))))
+            entries.append((word_branch[i, j], word_branch[i, j], -(r_word[i, j] + (r_driver[i] if j == 0 else 0.0))))
             if j == 0:
                 rhs[word_branch[i, j]] = -v_in[i]
             else:
                 entries.append((word_branch[i, j], word[i, j - 1], 1.0))
             last = i == n_word - 1
             entries.append((bit_branch[i, j], bit[i, j], 1.0))
-            entries.append((bit_branch[i, j], bit_branch[i, j], -(r_bit + (r_sense if last else 0.0))))
-            if not last:
+            entries.append((bit_branch[i, j], bit_branch[i, j], -(r_bit[i, j] + (r_sense[j] if last else 0.0))))
+            if last:
+                rhs[bit_branch[i, j]] = v_out[j]
+            else:
                 entries.append((bit_branch[i, j], bit[i + 1, j], -1.0))
+    total = np.zeros(n_bit)
+    for i in range(n_word if r_driver_far is not None else 0):
+        far = 1 / np.broadcast_to(r_driver_far, n_word)[i]
+        entries.append((word[i, -1], word[i, -1], far))
+        rhs[word[i, -1]] = far * v_in[i]
+    for j in range(n_bit if r_sense_far is not None else 0):
+        far = 1 / np.broadcast_to(r_sense_far, n_bit)[j]
+        entries.append((bit[0, j], bit[0, j], far))
+        rhs[bit[0, j]] = far * v_out[j]
     rows, columns, values = zip(*entries, strict=True)
     matrix = coo_array((values, (rows, columns)), shape=(rhs.size, rhs.size)).tocsc()
     lu = splu(matrix)
     x = lu.solve(rhs)
     x += lu.solve(rhs - matrix @ x)  # one refinement: wires of 1e-3 ohm stand beside cells of 1e6 ohm
     v_word, v_bit, word_segment, bit_segment = x.reshape(4, n_word, n_bit)
-    return Nodal(bit_segment[-1], v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)
+    if r_sense_far is not None:
+        total = (v_bit[0] - v_out) / np.broadcast_to(r_sense_far, n_bit)
+    return Nodal(bit_segment[-1] + total, v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)

@@ -144,9 +144,7 @@ def test_bad_wire_is_named(name, value, shown):
 
 
 @wire
-def test_wire_must_be_a_real_scalar(name):
-    with pytest.raises(ValueError, match=rf"^Argument `{name}` must be a scalar, but has shape \(2,\)\.$"):
-        Wires(**{name: np.ones(2)})
+def test_wire_must_be_real(name):
     for dtype in (np.int32, np.complex128, np.float16):
         with pytest.raises(ValueError, match=rf"^Argument `{name}` must be a float32 or float64 array, but has dtype"):
             Wires(**{name: np.ones((), dtype)})

@@ -1,0 +1,119 @@
+"""What a cell carries at a given voltage: current-voltage laws of resistive memory and of what stands in series."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qsynapse_jax._checks import as_floating, as_real, is_concrete
+
+
+class AbstractLaw(eqx.Module):
+    """Current of a cell from its conductance and voltage.
+
+    A subclass gives `current`; JAX takes its derivative. The current must vanish at 0 V and never fall as the voltage
+    rises, or the array may have several operating points and the solve ends in an error. Parameters are arrays that
+    broadcast against (wl, bl).
+
+    `linear` says that the current is proportional to the voltage, which spares Newton's method.
+    """
+
+    linear: ClassVar[bool] = False
+
+    @abstractmethod
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        """Currents [A] of cells with conductances `g` [S] at voltages `v` [V], elementwise."""
+
+
+def _rank(x: jax.Array, v: jax.Array) -> jax.Array:
+    """`x` with leading axes for the batch of `v`: no implicit rank promotion."""
+    return x.reshape((1,) * (v.ndim - x.ndim) + x.shape)
+
+
+class Ohmic(AbstractLaw):
+    """I = G V."""
+
+    linear: ClassVar[bool] = True
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        return _rank(g, v) * v
+
+
+class Series(AbstractLaw):
+    """A transistor, selector or fixed resistor in series with each cell: I = G V / (1 + G r).
+
+    Args:
+        r: series resistance [ohm], a scalar or shape (wl, bl); large where the transistor is off, infinite for an open.
+    """
+
+    r: Float[Array, "..."] = eqx.field(converter=lambda r: _parameter(r, "r"))
+    linear: ClassVar[bool] = True
+
+    def __check_init__(self):
+        if is_concrete(self.r) and not bool(jnp.all(self.r >= 0)):
+            raise ValueError("Argument `r` of `Series` must be non-negative [ohm]; use infinity for an open cell.")
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        return _rank(g / (1 + g * _rank(self.r, g).astype(g.dtype)), v) * v
+
+
+class Sinh(AbstractLaw):
+    """I = G sinh(k V) / k: conductance G at low voltage, exponential beyond 1/k.
+
+    Args:
+        k: nonlinearity [1/V], a scalar or shape (wl, bl); 0 is Ohmic.
+    """
+
+    k: Float[Array, "..."] = eqx.field(converter=lambda k: _parameter(k, "k"))
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        k = _rank(self.k, v).astype(v.dtype)
+        # k = 0 must neither divide by zero nor lose its derivative: sinh(x)/x by its series where x is small.
+        x = k * v
+        small = jnp.abs(x) < 1e-3
+        safe = jnp.where(small, 1, x)
+        ratio = jnp.where(small, 1 + x * x / 6 * (1 + x * x / 20), jnp.sinh(safe) / safe)
+        return _rank(g, v) * v * ratio
+
+
+class Polynomial(AbstractLaw):
+    """I = G (V + c[0] V^2 + c[1] V^3 + ...).
+
+    Args:
+        coefficients: c [1/V, 1/V^2, ...], shape (n,).
+    """
+
+    coefficients: Float[Array, " n"] = eqx.field(converter=partial(as_floating, name="coefficients"))
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        factor = jnp.zeros_like(v)
+        for c in self.coefficients[::-1]:
+            factor = (factor + c.astype(v.dtype)) * v
+        return _rank(g, v) * v * (1 + factor)
+
+
+class Law(AbstractLaw):
+    """Any law given as a function: I = function(g, v, *parameters).
+
+    Args:
+        function: elementwise in `g` [S] and `v` [V]; static, so give what may be swept or differentiated as parameters.
+        parameters: passed on to it.
+    """
+
+    function: Callable[..., Any] = eqx.field(static=True)
+    parameters: tuple[Any, ...] = ()
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        return self.function(jnp.broadcast_to(_rank(g, v), v.shape), v, *self.parameters)
+
+
+def _parameter(value: Any, name: str) -> jax.Array:
+    array = as_real(value, name) if jnp.ndim(value) == 0 else as_floating(value, name)
+    if is_concrete(array) and bool(jnp.any(jnp.isnan(array))):
+        raise ValueError(f"Argument `{name}` must not be NaN.")
+    return array

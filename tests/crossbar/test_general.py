@@ -1,0 +1,215 @@
+"""Wires of every kind, cells of every law, any terminal voltages: against ngspice and against a nodal solve."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+import qsynapse_jax as qs
+from tests.crossbar.nodal import nodal_solve
+from tests.unchecked import unchecked
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+NONLINEAR = ["sinh_k1_16x16", "sinh_k3_16x16", "sinh_k5_24x12", "switch_1t1r_16x24"]
+SHAPE = (7, 5)
+rng = np.random.default_rng(7)
+
+
+def log_uniform(low, high, shape):
+    return np.exp(rng.uniform(np.log(low), np.log(high), shape))
+
+
+G = log_uniform(1e-6, 1e-3, SHAPE)
+V_IN, V_OUT = rng.uniform(-1, 1, SHAPE[0]), rng.uniform(-1, 1, SHAPE[1])
+SEGMENTS = rng.uniform(0, 100, SHAPE)
+SEGMENTS[2, 3] = 0.0  # one ideal segment
+SEGMENTS[4, 1] = 1e7  # one that is almost broken
+WIRES = {
+    "tapered": {"r_word": rng.uniform(0, 100, SHAPE[1]), "r_bit": rng.uniform(0, 100, SHAPE[0])},
+    "every segment its own": {"r_word": SEGMENTS, "r_bit": SEGMENTS[::-1, ::-1].copy()},
+    "one line of its own": {"r_word": 10.0, "r_bit": SEGMENTS},
+    "ends by line": {
+        "r_word": 5.0,
+        "r_driver": rng.uniform(0, 1e3, SHAPE[0]),
+        "r_sense": rng.uniform(0, 1e3, SHAPE[1]),
+    },
+    "word lines driven from both ends": {"r_word": 50.0, "r_bit": 20.0, "r_driver": 3.0, "r_driver_far": 53.0},
+    "bit lines sensed at both ends": {"r_word": 50.0, "r_bit": 20.0, "r_sense_far": rng.uniform(1, 100, SHAPE[1])},
+    "all at once": {
+        "r_word": SEGMENTS,
+        "r_bit": rng.uniform(0, 100, SHAPE[0]),
+        "r_driver": rng.uniform(0, 100, SHAPE[0]),
+        "r_sense": 7.0,
+        "r_driver_far": rng.uniform(1, 100, SHAPE[0]),
+        "r_sense_far": 9.0,
+    },
+}
+LAWS = {
+    "Ohmic": qs.crossbar.Ohmic,
+    "Series": lambda: qs.crossbar.Series(jnp.asarray(np.where(np.arange(35).reshape(SHAPE) % 3 == 0, 1e9, 2e3))),
+    "Sinh": lambda: qs.crossbar.Sinh(3.0),
+    "Sinh, k by cell": lambda: qs.crossbar.Sinh(jnp.linspace(0.0, 6.0, 35).reshape(SHAPE)),
+    "Polynomial": lambda: qs.crossbar.Polynomial(jnp.asarray([0.1, 0.5])),
+    "Law": lambda: qs.crossbar.Law(lambda g, v, v0: g * v0 * jnp.arctan(v / v0), (jnp.asarray(0.2),)),
+}
+
+x64 = pytest.mark.usefixtures("x64")
+
+
+@x64
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", NONLINEAR)
+def test_ngspice(name, dtype):
+    # 1e-9: ngspice meets Kirchhoff's law to 1e-11 only where cells are nonlinear.
+    tolerance = {np.float64: 1e-9, np.float32: 1e-5}[dtype]
+    case = np.load(GOLDEN / f"{name}.npz")
+    g, v_in = case["conductance"].astype(dtype), case["voltage"].astype(dtype)
+    wires = qs.crossbar.Wires(*(float(case[k]) for k in ("r_word_line", "r_bit_line", "r_source", "r_sense")))
+    if str(case["cell"]) == "switch":
+        by_line = np.where(case["select"], case["r_on"], case["r_off"])
+        law = qs.crossbar.Series(jnp.asarray(np.repeat(by_line[:, None], g.shape[1], axis=1)))
+    else:
+        law = qs.crossbar.Sinh(float(case["k"]))
+    sol = qs.crossbar.solve(g, v_in, wires, cell=law)
+    assert sol.i_out.dtype == dtype
+    scale = np.abs(case["bit_line_current"]).max()
+    np.testing.assert_allclose(sol.i_out, case["bit_line_current"], rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(sol.v_word, case["word_line_node_voltage"], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(sol.v_bit, case["bit_line_node_voltage"], rtol=0, atol=tolerance)
+
+
+@x64
+@pytest.mark.parametrize("name", WIRES)
+def test_wires_of_every_kind(name):
+    sol = qs.crossbar.solve(G, V_IN, qs.crossbar.Wires(**WIRES[name]), v_out=V_OUT)
+    expected = nodal_solve(G, V_IN, **WIRES[name], v_out=V_OUT)
+    scale = np.abs(expected.i_out).max()
+    np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=1e-9 * scale)
+    np.testing.assert_allclose(sol.v_word, expected.v_word, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(sol.v_bit, expected.v_bit, rtol=0, atol=1e-9)
+
+
+@x64
+@pytest.mark.parametrize("name", WIRES)
+def test_effective_conductance_behind_them(name):
+    wires = qs.crossbar.Wires(**WIRES[name])
+    g_eff = qs.crossbar.effective_conductance(G, wires)
+    i_out = qs.crossbar.solve(G, V_IN, wires).i_out
+    np.testing.assert_allclose(V_IN @ g_eff, i_out, rtol=0, atol=1e-11 * np.abs(i_out).max())
+
+
+@x64
+@pytest.mark.parametrize("law", LAWS)
+def test_the_operating_point_of_any_law_is_that_of_its_chords(law):
+    """A linear array of cells i / v carries the same currents: an independent check of wires and law together."""
+    wires = WIRES["all at once"]
+    sol = qs.crossbar.solve(G, V_IN, qs.crossbar.Wires(**wires), v_out=V_OUT, cell=LAWS[law]())
+    np.testing.assert_allclose(sol.i_cell, LAWS[law]().current(jnp.asarray(G), sol.v_cell), rtol=1e-8, atol=1e-15)
+    expected = nodal_solve(np.asarray(sol.i_cell / sol.v_cell), V_IN, **wires, v_out=V_OUT)
+    np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=1e-9 * np.abs(expected.i_out).max())
+
+
+@x64
+@pytest.mark.parametrize("law", LAWS)
+def test_derivatives_in_every_argument(law):
+    # Conductances and currents in units of 1e-4, so that absolute and relative tolerances mean the same.
+    def currents(g, v_in, v_out, wires, law):
+        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, cell=law)
+        return 1e4 * sol.i_out
+
+    wires = qs.crossbar.Wires(**{**WIRES["all at once"], "r_word": np.clip(SEGMENTS, 1.0, 100.0)})
+    arguments = (jnp.asarray(1e4 * G), jnp.asarray(V_IN), jnp.asarray(V_OUT), wires, LAWS[law]())
+    if law == "Series":
+        arguments = (*arguments[:-1], qs.crossbar.Series(jnp.full(SHAPE, 2e3)))
+    check_grads(currents, arguments, order=1, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
+
+
+@x64
+def test_half_select_schemes_are_one_call():
+    """V/2: the selected cell sees V, its neighbours on both lines V/2, the rest nothing."""
+    v_in, v_out = np.full(SHAPE[0], 0.5), np.full(SHAPE[1], 0.5)
+    v_in[2], v_out[3] = 1.0, 0.0
+    v_cell = qs.crossbar.solve(G, v_in, qs.crossbar.Wires(), v_out=v_out).v_cell
+    expected = np.zeros(SHAPE)
+    expected[2, :], expected[:, 3], expected[2, 3] = 0.5, 0.5, 1.0
+    np.testing.assert_allclose(v_cell, expected, atol=1e-15)
+    drooped = qs.crossbar.solve(G, v_in, qs.crossbar.Wires(20.0, 20.0), v_out=v_out)
+    linear = nodal_solve(G, v_in, 20.0, 20.0, v_out=v_out)
+    np.testing.assert_allclose(drooped.v_cell, linear.v_word - linear.v_bit, atol=1e-12)
+
+
+@pytest.mark.usefixtures("x32")
+def test_newton_takes_few_linear_solves():
+    g = log_uniform(1e-5, 1e-3, (128, 128)).astype(np.float32)
+    v_in = rng.uniform(0, 1, 128).astype(np.float32)
+    sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(1.0, 1.0), cell=qs.crossbar.Sinh(3.0))
+    assert sol.stats.solves <= 6
+
+
+@x64
+def test_a_law_that_falls_is_not_believed():
+    tunnel_diode = qs.crossbar.Law(lambda g, v: g * (v - 4 * v**3))
+    with pytest.raises(qs.crossbar.ConvergenceError, match="did not reach"):
+        qs.crossbar.solve(1e3 * G, V_IN, qs.crossbar.Wires(50.0, 50.0), cell=tunnel_diode)
+
+
+@x64
+@pytest.mark.parametrize("ends", [(0.0, 0.0), (100.0, 7.0)], ids=str)
+@pytest.mark.parametrize("segments", [(1.0, 3.0), (0.0, 2.0), (0.0, 0.0)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (5, 1), (12, 9)], ids=str)
+def test_both_solvers_agree(shape, segments, ends):
+    g, v_in = log_uniform(1e-9, 1.0, shape), rng.uniform(-1, 1, shape[0])
+    wires = qs.crossbar.Wires(*segments, *ends)
+    plain, modal = (qs.crossbar.solve(g, v_in, wires, solver=s) for s in ("conjugate_gradient", "modal"))
+    scale = np.abs(plain.i_out).max()
+    np.testing.assert_allclose(modal.i_out, plain.i_out, rtol=0, atol=1e-10 * scale)
+    assert modal.stats.residual < 1e-9
+
+
+@pytest.mark.usefixtures("x32")
+@pytest.mark.parametrize(("n", "r", "low", "high"), [(512, 10.0, 1e-6, 1e-3), (256, 100.0, 1e-3, 1.0001e-3)])
+def test_severe_drop_converges_in_few_steps(n, r, low, high):
+    """Arrays on which fixed-point iteration dies."""
+    g, v_in = log_uniform(low, high, (n, n)), rng.uniform(0, 1, n)
+    sol = qs.crossbar.solve(g.astype(np.float32), v_in.astype(np.float32), qs.crossbar.Wires(r, r))
+    assert sol.stats.iterations <= 40
+    with jax.enable_x64(True):
+        exact = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(r, r), solver="conjugate_gradient")
+        np.testing.assert_allclose(sol.i_out, exact.i_out, rtol=0, atol=1e-5 * float(jnp.max(exact.i_out)))
+
+
+@x64
+def test_wires_under_vmap_and_jit():
+    resistances = jnp.asarray([0.0, 1.0, 30.0])
+
+    @jax.jit
+    @jax.vmap
+    def total(r):
+        wires = qs.crossbar.Wires(r_word=r * jnp.ones(SHAPE), r_bit=r, r_driver_far=r + 1.0)
+        return qs.crossbar.solve(G, V_IN, wires, cell=qs.crossbar.Sinh(r)).i_out
+
+    for r, found in zip(resistances, total(resistances), strict=True):
+        wires = qs.crossbar.Wires(float(r), float(r), r_driver_far=float(r) + 1)
+        expected = qs.crossbar.solve(G, V_IN, wires, cell=qs.crossbar.Sinh(r)).i_out
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@x64
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"wires": qs.crossbar.Wires(r_word=np.ones(3))}, r"`r_word` must be a scalar or have shape \(5,\) \(bl\)"),
+        ({"wires": qs.crossbar.Wires(r_sense=np.ones(7))}, r"`r_sense` must be a scalar or have shape \(5,\)"),
+        ({"v_out": np.zeros(7)}, r"`v_out` must have shape \(bl,\)"),
+        ({"v_out": np.full(5, np.nan)}, r"`v_out` must be finite, but v_out\[0\] = nan"),
+        ({"cell": 3.0}, "`cell` must be a law"),
+        ({"solver": "magic"}, "`solver` must be one of auto"),
+    ],
+)
+def test_wrong_use_is_named(change, message):
+    arguments = {"wires": qs.crossbar.Wires(1.0, 1.0), **change}
+    with unchecked(), pytest.raises(ValueError, match=message):
+        qs.crossbar.solve(G, V_IN, **arguments)
