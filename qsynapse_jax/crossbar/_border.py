@@ -91,6 +91,7 @@ def outcome(
     finite: jax.Array,
     g: jax.Array,
     wires: Wires,
+    opens: tuple[int, int],
     v_in: jax.Array | None = None,
     v_out: jax.Array | None = None,
 ) -> RESULTS:
@@ -101,8 +102,11 @@ def outcome(
 
     result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
-    wires_usable = jnp.all(jnp.stack([usable(leaf) for leaf in jax.tree.leaves(wires)]))
-    result = RESULTS.where(wires_usable, result, RESULTS.bad_wires)
+    counts = [jnp.sum(where) for where in wires.opens_at(g.shape)]
+    held = jnp.all(jnp.stack(counts) <= jnp.asarray(opens))
+    result = RESULTS.where(held, result, RESULTS.unexpected_opens)
+    not_negative = jnp.all(jnp.stack([jnp.all(leaf >= 0) for leaf in jax.tree.leaves(wires)]))
+    result = RESULTS.where(not_negative, result, RESULTS.bad_wires)
     if v_out is not None:
         result = RESULTS.where(jnp.all(jnp.isfinite(v_out)), result, RESULTS.bad_output_voltage)
     if v_in is not None:
@@ -123,6 +127,6 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
         raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
     if result == RESULTS.bad_output_voltage:
         raise ValueError(bad_value_message(inputs["v_out"], "v_out", unit="V", minimum=None))
-    if result == RESULTS.bad_wires:
+    if result == RESULTS.bad_wires or result == RESULTS.unexpected_opens:
         raise ValueError(RESULTS[result])
     raise ConvergenceError(f"{RESULTS[result]}{detail()}")

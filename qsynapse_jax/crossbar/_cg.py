@@ -6,6 +6,7 @@ never larger than its residual and no preconditioner is needed until that produc
 Reference: Hestenes and Stiefel, J. Res. NBS 49, 1952.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from qsynapse_jax.crossbar._impedance import Impedance
 
 
 class _State(NamedTuple):
-    y: Float[Array, "batch wl bl"]
+    x: Float[Array, "batch wl bl"]
     residual: Float[Array, "batch wl bl"]
     direction: Float[Array, "batch wl bl"]
     norm2: Float[Array, " batch"]
@@ -33,19 +34,24 @@ def conjugate_gradient(
     b: Float[Array, "batch wl bl"],
     *,
     start: Float[Array, "batch wl bl"] | None = None,
+    constrain: Callable[[jax.Array], jax.Array] = lambda x: x,
     chosen: Bool[Array, ""],
     rtol: float,
     max_steps: int,
 ) -> tuple[Float[Array, "batch wl bl"], Int[Array, ""], Bool[Array, ""]]:
     """Solves for every right-hand side at once, to `|residual| <= rtol |b|` each; not at all unless `chosen`.
 
+    With `constrain`, a symmetric map B with eigenvalues in [0, 1], it solves (B^-1 + s Z s) y = b in the range of B, by
+    iterating on x with y = B x: then B is never inverted. `start` is a guess of x.
+
     Returns:
         The solutions `y`, the number of steps taken (of the slowest), and whether all have converged. NaN or
         infinity in a right-hand side, or met on the way, ends its own iteration, unconverged, with `y` NaN.
     """
 
-    def operator(y: jax.Array) -> jax.Array:
-        return y + root_g * impedance(root_g * y)
+    def operator(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y = constrain(x)
+        return y, x + root_g * impedance(root_g * y)
 
     # Scaled to a largest entry of 1, squares neither overflow nor underflow, whatever the units of the input.
     largest = jnp.max(jnp.abs(b), axis=(-2, -1), keepdims=True)
@@ -62,20 +68,20 @@ def conjugate_gradient(
     def step(state: _State) -> _State:
         # A finished right-hand side keeps its solution: its step lengths are 0, not 0/0.
         active = unfinished(state.norm2)
-        image = operator(state.direction)
-        curvature = _dot(state.direction, image)
+        along, image = operator(state.direction)
+        curvature = _dot(along, image)
         alpha = jnp.where(active, state.norm2 / jnp.where(active, curvature, 1), 0)[:, None, None]
-        y = state.y + alpha * state.direction
+        x = state.x + alpha * state.direction
         residual = state.residual - alpha * image
-        norm2 = jnp.where(active, _dot(residual, residual), state.norm2)
+        norm2 = jnp.where(active, _dot(residual, constrain(residual)), state.norm2)
         beta = jnp.where(active, norm2 / jnp.where(active, state.norm2, 1), 0)[:, None, None]
-        return _State(y, residual, residual + beta * state.direction, norm2, state.steps + 1)
+        return _State(x, residual, residual + beta * state.direction, norm2, state.steps + 1)
 
-    # From y = 0 the first step needs no product to start, and ends at y = b exactly when wires are ideal.
-    y = jnp.zeros_like(b) if start is None else start / scale
-    residual = b if start is None else b - operator(y)
-    first = _State(y, residual, residual, _dot(residual, residual), jnp.zeros((), jnp.int32))
+    # From x = 0 the first step needs no product to start, and ends at x = b exactly when wires are ideal.
+    x = jnp.zeros_like(b) if start is None else start / scale
+    residual = b if start is None else b - operator(x)[1]
+    first = _State(x, residual, residual, _dot(residual, constrain(residual)), jnp.zeros((), jnp.int32))
     last = jax.lax.while_loop(proceed, step, first)
     # An overflow gives a step of length 0: `y` would look like the result of too few steps, or of no current.
-    y = jnp.where(jnp.isfinite(last.norm2)[:, None, None], scale * last.y, jnp.nan)
+    y = jnp.where(jnp.isfinite(last.norm2)[:, None, None], scale * constrain(last.x), jnp.nan)
     return y, last.steps, jnp.all(last.norm2 <= target)

@@ -67,16 +67,18 @@ def effective_conductance(
     g = as_floating(g, "g")
     check_array(g, wires)
     tolerance = check_tolerance(g.shape, g.dtype, rtol, max_steps, solver)
-    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance)
+    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance, opens=wires.count_opens(g.shape))
     if throw:
         g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
     return g_eff
 
 
-@partial(jax.jit, static_argnames=("tolerance",))
-def _compile_circuit(g: jax.Array, wires: Wires, *, tolerance: Tolerance) -> tuple[jax.Array, RESULTS]:
-    g_eff, converged = _g_eff(tolerance, g, impedance(wires, g.shape, g.dtype))
-    result = outcome(converged, finite=jnp.all(jnp.isfinite(g_eff)), g=g, wires=wires)
+@partial(jax.jit, static_argnames=("tolerance", "opens"))
+def _compile_circuit(
+    g: jax.Array, wires: Wires, *, tolerance: Tolerance, opens: tuple[int, int]
+) -> tuple[jax.Array, RESULTS]:
+    g_eff, converged = _g_eff(tolerance, g, impedance(wires, g.shape, g.dtype, opens))
+    result = outcome(converged, finite=jnp.all(jnp.isfinite(g_eff)), g=g, wires=wires, opens=opens)
     # A factor, because the derivative of a selected constant would be a plausible 0.
     return g_eff * jnp.where(result == RESULTS.successful, 1.0, jnp.nan).astype(g.dtype), result
 
@@ -117,10 +119,13 @@ def _g_eff_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
     tangent = jnp.zeros_like(g_eff)
     if not isinstance(dg, SymbolicZero):
         tangent += pair(f * dg[None], h)
-    for line, dline in ((z.word, dz.word), (z.bit, dz.bit)):
-        if not is_zero(dline):
-            drop = tangent_of(lambda line: line.drop(from_word.current), (line,), (dline,))
-            tangent -= pair(drop, from_bit.current)
+    if not is_zero(dz):
+        through = (from_word.current, from_word.phi)
+        rise = tangent_of(lambda z: z.word_voltage(*through) - z.bit_voltage(*through), (z,), (dz,))
+        tangent += pair(rise, from_bit.current)
+    if not is_zero(dz) and any(z.opens):
+        passed = tangent_of(lambda z: z.passed(*through), (z,), (dz,))
+        tangent += jnp.einsum("mk,nk->mn", passed, from_bit.phi, precision=EXACT)
     converged = from_word.converged & from_bit.converged
     return (g_eff, converged), (tangent, np.zeros((), jax.dtypes.float0))
 

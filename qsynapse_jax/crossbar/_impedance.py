@@ -13,17 +13,30 @@ second connection at the far end, through `r_far` to a terminal of the same volt
     J = drop[last] / (r_far + k[last])        k = the drop of 1 A drawn at the last cell
 
 and lowers the drops by k J: a rank-one change that leaves the map symmetric.
+
+An infinite resistance is no resistance but a constraint: no current passes it. It counts as 0 ohm in the maps, and the
+voltage across it, phi, becomes an unknown. With c = 1 at the cells beyond it and 0 before, it adds the voltages c phi
+(`lift`) and carries the current c'I (`passed`) that must vanish. Where the far end is connected, the current there
+depends on phi too: c becomes c - k / (r_far + k[last]), and phi / (r_far + k[last]) adds to the current (`linked`).
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._wires import Wires
 
 # TF32 or bf16 products, the default on accelerators, lose the drops: six digits are asked of float32 results.
 EXACT = jax.lax.Precision.HIGHEST
+
+
+class Opens(eqx.Module):
+    """Infinite resistances of one direction: the first cell beyond each; `live` is 0 for places held in reserve."""
+
+    row: Int[Array, " opens"]
+    column: Int[Array, " opens"]
+    live: Float[Array, " opens"]
 
 
 class Line(eqx.Module):
@@ -37,40 +50,79 @@ class Line(eqx.Module):
     segments: Float[Array, "wl bl"] | None
     end: Float[Array, "..."]
     far: Float[Array, "..."] | None
+    opens: Opens | None
     axis: int = eqx.field(static=True)
     from_end: bool = eqx.field(static=True)
 
     def drop(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         """Voltage between the terminal and every cell [V] for the given cell currents [A]."""
-        drop = self._segment_drop(current) + _rank(self.end, current) * jnp.sum(current, self.axis, keepdims=True)
+        drop = self._near_drop(current)
+        return drop if self.far is None else drop - self._through_far_end(drop)
+
+    def lift(self, phi: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Float[Array, "batch wl bl"]:
+        """Voltage at every cell [V] for the voltages `phi` across the opens."""
+        lifted = self._beyond(phi, shape)
+        return lifted if self.far is None else lifted - self._through_far_end(lifted)
+
+    def passed(self, current: Float[Array, "batch wl bl"]) -> Float[Array, "batch opens"]:
+        """Current through the opens [A] that cell currents ask for: the transpose of `lift`."""
+        carried = jax.lax.cumsum(current, axis=3 + self.axis, reverse=not self.from_end)
+        if self.far is not None:
+            carried -= self._far_current(self._near_drop(current))
+        return self._at_opens(carried)
+
+    def linked(self, phi: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Float[Array, "batch opens"]:
+        """Current through the opens [A] that the voltages across them drive through the far ends."""
         if self.far is None:
-            return drop
-        reach = self._reach(current)
-        last = 0 if self.from_end else -1
-        at_last = jax.lax.slice_in_dim(drop, *_at(last, drop.shape[self.axis]), axis=self.axis % drop.ndim)
-        back = jax.lax.slice_in_dim(reach, *_at(last, reach.shape[self.axis]), axis=self.axis % reach.ndim)
-        loop = _rank(self.far + back, drop)
-        # A loop without resistance has no drop to drive a current either: 0 rather than 0/0.
-        returned = jnp.where(loop > 0, at_last / jnp.where(loop > 0, loop, 1), 0)
-        return drop - _rank(reach, drop) * returned
+            return jnp.zeros_like(phi)
+        return self._at_opens(jnp.broadcast_to(self._far_current(self._beyond(phi, shape)), (phi.shape[0], *shape)))
 
-    def _segment_drop(self, current: jax.Array) -> jax.Array:
+    def _beyond(self, phi: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        assert self.opens is not None
+        at = jnp.zeros((phi.shape[0], *shape), phi.dtype)
+        at = at.at[:, self.opens.row, self.opens.column].add(self.opens.live[None] * phi)
+        return jax.lax.cumsum(at, axis=3 + self.axis, reverse=self.from_end)
+
+    def _at_opens(self, x: jax.Array) -> jax.Array:
+        assert self.opens is not None
+        return self.opens.live[None] * x[:, self.opens.row, self.opens.column]
+
+    def _near_drop(self, current: jax.Array) -> jax.Array:
+        """The drop if the far end were open."""
         if self.kernel is not None and self.axis == -1:
-            return jnp.matmul(current, self.kernel, precision=EXACT)
-        if self.kernel is not None:
-            return jnp.matmul(self.kernel, current, precision=EXACT)
-        assert self.segments is not None
-        axis = self.axis % current.ndim
-        carried = jax.lax.cumsum(current, axis=axis, reverse=not self.from_end)
-        return jax.lax.cumsum(_rank(self.segments, current) * carried, axis=axis, reverse=self.from_end)
+            drop = jnp.matmul(current, self.kernel, precision=EXACT)
+        elif self.kernel is not None:
+            drop = jnp.matmul(self.kernel, current, precision=EXACT)
+        else:
+            assert self.segments is not None
+            axis = current.ndim + self.axis
+            carried = jax.lax.cumsum(current, axis=axis, reverse=not self.from_end)
+            drop = jax.lax.cumsum(_rank(self.segments, current) * carried, axis=axis, reverse=self.from_end)
+        return drop + _rank(self.end, current) * jnp.sum(current, self.axis, keepdims=True)
 
-    def _reach(self, current: jax.Array) -> jax.Array:
+    def _reach(self) -> jax.Array:
         """Drop at every cell for 1 A drawn at the cell farthest from the terminal [V/A], shape (wl, bl) or less."""
         if self.kernel is not None:
             row = self.kernel[0 if self.from_end else -1]
             return (row[None, :] if self.axis == -1 else row[:, None]) + self.end
         assert self.segments is not None
-        return jax.lax.cumsum(self.segments, axis=self.axis % 2, reverse=self.from_end) + self.end
+        return jax.lax.cumsum(self.segments, axis=2 + self.axis, reverse=self.from_end) + self.end
+
+    def _far_current(self, drop: jax.Array) -> jax.Array:
+        """Current that enters by the far ends [A] if they close a loop around these drops [V]."""
+        assert self.far is not None
+        loop = _rank(self.far + self._last(self._reach()), drop)
+        # A loop without resistance has no drop to drive a current either: 0 rather than 0/0.
+        return jnp.where(loop > 0, self._last(drop) / jnp.where(loop > 0, loop, 1), 0)
+
+    def _through_far_end(self, drop: jax.Array) -> jax.Array:
+        return _rank(self._reach(), drop) * self._far_current(drop)
+
+    def _last(self, x: jax.Array) -> jax.Array:
+        """The entries farthest from the terminal."""
+        axis = x.ndim + self.axis
+        start = 0 if self.from_end else x.shape[axis] - 1
+        return jax.lax.slice_in_dim(x, start, start + 1, axis=axis)
 
 
 class Impedance(eqx.Module):
@@ -79,36 +131,102 @@ class Impedance(eqx.Module):
     word: Line
     bit: Line
 
-    def word_drop(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        """Drop along the word lines [V] that cell currents [A] cause: `Zw(I)`."""
-        return self.word.drop(current)
-
-    def bit_drop(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        """Rise along the bit lines [V] that cell currents [A] cause: `Zb(I)`."""
-        return self.bit.drop(current)
-
     @property
     def has_modes(self) -> bool:
         """Whether all lines are driven from one end and made of the same segments."""
         lines = (self.word, self.bit)
-        return all(line.kernel is not None and line.far is None for line in lines)
+        return all(line.kernel is not None and line.far is None and line.opens is None for line in lines)
+
+    @property
+    def opens(self) -> tuple[int, int]:
+        """Places for infinite resistances in word lines and in bit lines."""
+        word, bit = (0 if line.opens is None else line.opens.row.size for line in (self.word, self.bit))
+        return word, bit
+
+    def word_voltage(
+        self, current: Float[Array, "batch wl bl"], phi: Float[Array, "batch opens"]
+    ) -> Float[Array, "batch wl bl"]:
+        """What cell currents [A] and the voltages across the opens [V] add to that of the word lines."""
+        drop = -self.word.drop(current)
+        return drop + self.word.lift(phi[:, : self.opens[0]], current.shape[1:]) if self.opens[0] else drop
+
+    def bit_voltage(
+        self, current: Float[Array, "batch wl bl"], phi: Float[Array, "batch opens"]
+    ) -> Float[Array, "batch wl bl"]:
+        """Likewise of the bit lines."""
+        rise = self.bit.drop(current)
+        return rise + self.bit.lift(phi[:, self.opens[0] :], current.shape[1:]) if self.opens[1] else rise
+
+    def lift(self, phi: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Float[Array, "batch wl bl"]:
+        """Voltages across the cells [V] that the opens add."""
+        lifted = jnp.zeros((phi.shape[0], *shape), phi.dtype)
+        if self.opens[0]:
+            lifted += self.word.lift(phi[:, : self.opens[0]], shape)
+        if self.opens[1]:
+            lifted -= self.bit.lift(phi[:, self.opens[0] :], shape)
+        return lifted
+
+    def passed(
+        self, current: Float[Array, "batch wl bl"], phi: Float[Array, "batch opens"] | None = None
+    ) -> Float[Array, "batch opens"]:
+        """Currents that must vanish [A].
+
+        What the cell currents ask of the opens (the transpose of `lift`) and, with `phi`, what the voltages across the
+        opens drive through the far ends.
+        """
+        parts = [jnp.zeros((current.shape[0], 0), current.dtype)]
+        split, shape = self.opens[0], current.shape[1:]
+        if self.opens[0]:
+            parts.append(self.word.passed(current))
+        if self.opens[1]:
+            parts.append(-self.bit.passed(current))
+        if phi is not None and self.opens[0]:
+            parts[1] += self.word.linked(phi[:, :split], shape)
+        if phi is not None and self.opens[1]:
+            parts[-1] += self.bit.linked(phi[:, split:], shape)
+        return jnp.concatenate(parts, axis=1)
 
     def __call__(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         """Both drops together: `Z(I) = Zw(I) + Zb(I)` [V]."""
-        return self.word_drop(current) + self.bit_drop(current)
+        return self.word.drop(current) + self.bit.drop(current)
 
 
-def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype) -> Impedance:
-    """The two maps of an array of `shape` (wl, bl) for the given wires."""
-    n_word, n_bit = shape
+def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tuple[int, int] = (0, 0)) -> Impedance:
+    """The two maps of an array of `shape` (wl, bl) for the given wires.
+
+    Args:
+        wires: resistances.
+        shape: of the array.
+        dtype: of the computation.
+        opens: the most infinite resistances there may be in word lines, and in bit lines; static.
+    """
     wires = jax.tree.map(lambda r: r.astype(dtype), wires)
+    places = [_places(where, n, dtype) for where, n in zip(wires.opens_at(shape), opens, strict=True)]
+    finite = jax.tree.map(lambda r: jnp.where(jnp.isinf(r), 0, r), wires) if any(opens) else wires
+    n_word, n_bit = shape
     return Impedance(
-        word=_line(wires.r_word, wires.r_driver, wires.r_driver_far, n_bit, axis=-1, from_end=False),
-        bit=_line(wires.r_bit, wires.r_sense, wires.r_sense_far, n_word, axis=-2, from_end=True),
+        word=_line(finite.r_word, finite.r_driver, wires.r_driver_far, places[0], n_bit, axis=-1, from_end=False),
+        bit=_line(finite.r_bit, finite.r_sense, wires.r_sense_far, places[1], n_word, axis=-2, from_end=True),
     )
 
 
-def _line(segments: jax.Array, end: jax.Array, far: jax.Array | None, n: int, *, axis: int, from_end: bool) -> Line:
+def _places(where: Bool[Array, "wl bl"], opens: int, dtype: jnp.dtype) -> Opens | None:
+    if opens == 0:
+        return None
+    row, column = jnp.nonzero(where, size=opens, fill_value=0)
+    return Opens(row, column, (jnp.arange(opens) < jnp.sum(where)).astype(dtype))
+
+
+def _line(
+    segments: jax.Array,
+    end: jax.Array,
+    far: jax.Array | None,
+    opens: Opens | None,
+    n: int,
+    *,
+    axis: int,
+    from_end: bool,
+) -> Line:
     across = -1 if axis == -1 else 0
 
     def by_line(r: jax.Array) -> jax.Array:
@@ -125,17 +243,12 @@ def _line(segments: jax.Array, end: jax.Array, far: jax.Array | None, n: int, *,
         segments=segments if kernel is None else None,
         end=by_line(end),
         far=None if far is None else by_line(far),
+        opens=opens,
         axis=axis,
         from_end=from_end,
     )
 
 
-def _at(index: int, n: int) -> tuple[int, int]:
-    start = index % n
-    return start, start + 1
-
-
-def _rank(x: jax.Array | None, like: jax.Array) -> jax.Array:
+def _rank(x: jax.Array, like: jax.Array) -> jax.Array:
     """`x` with leading axes for the batch of `like`: no implicit rank promotion."""
-    assert x is not None
     return x.reshape((1,) * (like.ndim - x.ndim) + x.shape)

@@ -1,5 +1,10 @@
-"""The one linear system behind everything: I + D Z I = D u0, and the choice of how to solve it."""
+"""The one linear system behind everything, and the choice of how to solve it.
 
+Cells of conductances D carry I = D (u0 + C phi - Z I), where phi are the voltages across the opens of the lines and C
+spreads them over the cells beyond. Without opens there is no phi; with them, their currents C'I have given values.
+"""
+
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -7,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._cg import conjugate_gradient
-from qsynapse_jax.crossbar._impedance import Impedance
+from qsynapse_jax.crossbar._impedance import EXACT, Impedance
 from qsynapse_jax.crossbar._modal import modal_voltages, modes
 
 Cells = Float[Array, "batch wl bl"]
@@ -21,6 +26,10 @@ _SEVERE = 60.0
 # Rounding of the start is amplified by g Z, up to 5000 at 100 ohm and 1 kohm: in float32 a residual of 1e-7 would take
 # 41 plain steps there, of 1e-6 four, for a gain that currents do not show. In units of the rounding of the precision:
 _FINEST_AFTER_MODES = 10.0
+
+
+# Each takes an error of the potentials of floating pieces down by the condition of their network times 8 roundings.
+_REFINEMENTS = 2
 
 
 class Tolerance(NamedTuple):
@@ -40,26 +49,41 @@ class Tolerance(NamedTuple):
     solver: Solver
 
 
-def loaded_current(
-    tolerance: Tolerance, slope: Float[Array, "lines wl bl"], z: Impedance, drive: Cells
-) -> tuple[Cells, Int[Array, ""], Bool[Array, ""]]:
-    """Currents of cells with conductances `slope` driven by `drive` [V]; also the steps, and whether all converged."""
+class Loaded(NamedTuple):
+    """Cell currents [A], voltages across the opens [V], steps taken, and whether all inputs have converged."""
+
+    current: Cells
+    phi: Float[Array, "batch opens"]
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def load(
+    tolerance: Tolerance,
+    slope: Float[Array, "lines wl bl"],
+    z: Impedance,
+    drive: Cells,
+    passed: Float[Array, "batch opens"],
+) -> Loaded:
+    """Currents of cells with conductances `slope` driven by `drive` [V], with `passed` through the opens [A]."""
     root = jnp.sqrt(slope)
     limits = {"rtol": tolerance.rtol, "max_steps": tolerance.max_steps}
 
-    def plain(chosen: Bool[Array, ""]) -> tuple[Cells, Int[Array, ""], Bool[Array, ""]]:
+    def plain(chosen: Bool[Array, ""]) -> Loaded:
         y, steps, converged = conjugate_gradient(root, z, root * drive, chosen=chosen, **limits)
-        return root * y, steps, converged
+        return Loaded(root * y, passed, steps, converged)
 
-    def modal(chosen: Bool[Array, ""]) -> tuple[Cells, Int[Array, ""], Bool[Array, ""]]:
+    def modal(chosen: Bool[Array, ""]) -> Loaded:
         voltages, steps = modal_voltages(slope, z, modes(z), drive, chosen=chosen, **limits)
         # What is left is rough, and small where cells conduct better than their wires and voltages cancel: the plain
         # iteration ends it in a step or two, and its residual is the one that is promised.
         finest = _FINEST_AFTER_MODES * float(jnp.finfo(drive.dtype).eps)
         last = {**limits, "rtol": max(tolerance.rtol, finest)}
         y, more, converged = conjugate_gradient(root, z, root * drive, start=root * voltages, chosen=chosen, **last)
-        return root * y, steps + more, converged
+        return Loaded(root * y, passed, steps + more, converged)
 
+    if any(z.opens):
+        return _with_opens(tolerance, root, z, drive, passed)
     if tolerance.solver == "conjugate_gradient" or not z.has_modes:
         return plain(jnp.asarray(True))
     if tolerance.solver == "modal":
@@ -67,6 +91,81 @@ def loaded_current(
     # Under `vmap` both branches are computed for all arrays: the iteration not chosen is told to end at once.
     severe = severity(slope, z) > _SEVERE
     return jax.lax.cond(severe, lambda: modal(severe), lambda: plain(~severe))
+
+
+def _with_opens(
+    tolerance: Tolerance,
+    root: Float[Array, "lines wl bl"],
+    z: Impedance,
+    drive: Cells,
+    passed: Float[Array, "batch opens"],
+) -> Loaded:
+    """The same with the opens eliminated.
+
+    Let y = I / s, s = sqrt(D), R = C's, and H phi what the voltages across the opens drive through far ends:
+
+        y + s Z s y - R' phi = s u0        R y + H phi = passed
+
+    give M phi = passed + R (s Z s y - s u0) with M = R R' + H, and thus y = R' M^-1 passed + B (s u0 - s Z s y) with
+    B = 1 - R' M^-1 R: a system in the range of B, whatever is open.
+    """
+    shape = root.shape[1:]
+    inverse = _gram_inverse(root**2, z)
+
+    def spread(current: jax.Array) -> jax.Array:
+        return root * z.lift(inverse(current), shape)
+
+    particular = spread(passed)
+    y, steps, converged = conjugate_gradient(
+        root,
+        z,
+        root * (drive - z(root * particular)),
+        constrain=lambda x: x - spread(z.passed(root * x)),
+        chosen=jnp.asarray(True),
+        rtol=tolerance.rtol,
+        max_steps=tolerance.max_steps,
+    )
+    current = root * (y + particular)
+    phi = inverse(passed + z.passed(root**2 * (z(current) - drive)))
+    return Loaded(current, phi, steps, converged)
+
+
+def _gram_inverse(
+    slope: Float[Array, "lines wl bl"], z: Impedance
+) -> Callable[[Float[Array, "batch opens"]], Float[Array, "batch opens"]]:
+    """Applies (C'DC + H)^-1: potentials [V] of the pieces beyond the opens for currents [A] into them."""
+    opens = sum(z.opens)
+
+    def column(unit: jax.Array) -> jax.Array:
+        return z.passed(slope * z.lift(unit[None], slope.shape[1:]), jnp.broadcast_to(unit, (slope.shape[0], opens)))
+
+    gram = jnp.moveaxis(jax.lax.map(column, jnp.eye(opens, dtype=slope.dtype), batch_size=8), 0, 1)
+    diagonal = jnp.diagonal(gram, axis1=1, axis2=2)
+    # What no cell connects, and places in reserve, stay at phi = 0.
+    scale = jnp.where(diagonal > 0, 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1)), 0)
+    # Pieces connected to each other alone have no potential of their own either: the bit of conductance that fixes it
+    # is taken out again by refinement where it mattered.
+    regular = scale[:, :, None] * gram * scale[:, None, :]
+    pinned = jnp.where(diagonal > 0, 8 * float(jnp.finfo(slope.dtype).eps), 1)
+    factor = jnp.linalg.cholesky(regular + pinned[:, :, None] * jnp.eye(opens, dtype=slope.dtype)[None])
+
+    def once(current: jax.Array) -> jax.Array:
+        scaled = (scale * current)[..., None]
+        factors = jnp.broadcast_to(factor, (current.shape[0], opens, opens))
+        half = jax.lax.linalg.triangular_solve(factors, scaled, left_side=True, lower=True)
+        whole = jax.lax.linalg.triangular_solve(factors, half, left_side=True, lower=True, transpose_a=True)
+        return scale * whole[..., 0]
+
+    def inverse(current: jax.Array) -> jax.Array:
+        phi = once(current)
+        for _ in range(_REFINEMENTS):
+            phi += once(
+                current
+                - jnp.einsum("bij,bj->bi", jnp.broadcast_to(gram, (phi.shape[0], opens, opens)), phi, precision=EXACT)
+            )
+        return phi
+
+    return inverse
 
 
 def severity(slope: Float[Array, "lines wl bl"], z: Impedance) -> Float[Array, ""]:

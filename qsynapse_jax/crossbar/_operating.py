@@ -2,9 +2,10 @@
 
 Word-line voltages w, bit-line voltages b and cell currents I meet
 
-    w + Zw(I) = a        a, b0: terminal voltages of the word and bit lines, spread over the cells
-    b - Zb(I) = b0
-    I = f(g, w - b)      f: the law of the cells; g (w - b) for linear ones
+    w + Zw(I) - Cw phi = a       a, b0: terminal voltages of the word and bit lines, spread over the cells
+    b - Zb(I) - Cb phi = b0      phi: voltages across the opens in the lines, if any (`_impedance`)
+    I = f(g, w - b)              f: the law of the cells; g (w - b) for linear ones
+    C'I + H phi = 0              C = Cw - Cb; no current passes an open
 
 Linear cells: subtracting, and writing I = s y with s = sqrt(g), gives the symmetric positive definite system
 (1 + s Z s) y = s (a - b0), from which the currents and both voltages follow by one application of the wires. No
@@ -14,8 +15,9 @@ Nonlinear cells: Newton's method on F(u) = u - (a - b0) + Z(f(g, u)), whose step
 same symmetric solve, du = -F - Z(s y) with (1 + s Z s) y = -s F, s = sqrt(D). Steps are halved while |F| does not fall.
 
 Tangents meet dI = D dx + df with dx = dw - db and df the change of the law at fixed voltage, so
-(1 + Z D) dx = (da - dZw(I)) - (db0 + dZb(I)) - Z(df): the same solve again. The transposed system
-(1 + D Z) p = c, which reverse mode needs, is p = c - D q with (1 + Z D) q = Z c: the same solve once more.
+(1 + Z D) dx - C dphi = (da - dZw(I)) - (db0 + dZb(I)) - Z(df) and C'D dx + H dphi = -C'df: the same solve again. The
+transposed system, p + D (Z p + C q) = c and H q - C'p = d, which reverse mode needs, is p = c - D r with
+(1 + Z D) r - C q = Z c and C'D r + H q = C'c + d: the same solve once more.
 """
 
 from functools import partial
@@ -29,7 +31,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._loaded import Tolerance, loaded_current
+from qsynapse_jax.crossbar._loaded import Tolerance, load
 
 Cells = Float[Array, "batch wl bl"]
 
@@ -43,6 +45,7 @@ class OperatingPoint(NamedTuple):
     word: Cells
     bit: Cells
     current: Cells
+    phi: Float[Array, "batch opens"]
     steps: Int[Array, ""]
     solves: Int[Array, ""]
     converged: Bool[Array, ""]
@@ -56,11 +59,13 @@ def operating_point(
     drive = a - b
     if law.linear:
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
-        current, steps, converged = loaded_current(tolerance, slope, z, drive)
+        nothing = jnp.zeros((drive.shape[0], sum(z.opens)), drive.dtype)
+        current, phi, steps, converged = load(tolerance, slope, z, drive, nothing)
         solves = jnp.ones((), jnp.int32)
     else:
-        current, steps, solves, converged = _newton(tolerance, law, g, drive, z)
-    return OperatingPoint(a - z.word_drop(current), b + z.bit_drop(current), current, steps, solves, converged)
+        current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z)
+    word, bit = a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi)
+    return OperatingPoint(word, bit, current, phi, steps, solves, converged)
 
 
 def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
@@ -70,6 +75,7 @@ def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
 
 class _Newton(NamedTuple):
     u: Cells
+    phi: Float[Array, "batch opens"]
     norm: Float[Array, " batch"]
     steps: Int[Array, ""]
     solves: Int[Array, ""]
@@ -78,16 +84,23 @@ class _Newton(NamedTuple):
 
 def _newton(
     tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance
-) -> tuple[Cells, Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
-    """Currents of nonlinear cells, all inputs at once."""
+) -> tuple[Cells, Float[Array, "batch opens"], Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
+    """Currents of nonlinear cells and voltages across the opens, all inputs at once."""
+    shape, batch = drive.shape[1:], drive.shape[0]
 
-    def residual(u: Cells) -> Cells:
-        return u - drive + z(law.current(g, u))
+    def residual(u: Cells, phi: jax.Array) -> tuple[Cells, jax.Array]:
+        current = law.current(g, u)
+        return u - drive - z.lift(phi, shape) + z(current), z.passed(current, phi)
 
-    def size(f: Cells) -> jax.Array:
-        return jnp.max(jnp.abs(f), axis=(-2, -1))
+    # Amperes beside volts: what an open passes, over a conductance that is that of its cells in order of magnitude.
+    beyond = z.passed(g[None] * z.lift(jnp.ones((1, sum(z.opens)), g.dtype), shape))
+    unit = jnp.where(beyond > 0, 1 / jnp.where(beyond > 0, beyond, 1), 0)
 
-    target = tolerance.newton * size(drive)
+    def size(f: tuple[Cells, jax.Array]) -> jax.Array:
+        volts = jnp.max(jnp.abs(f[0]), axis=(-2, -1))
+        return jnp.maximum(volts, jnp.max(jnp.abs(unit * f[1]), axis=-1, initial=0.0))
+
+    target = tolerance.newton * jnp.max(jnp.abs(drive), axis=(-2, -1))
 
     def unfinished(state: _Newton) -> jax.Array:
         return (state.norm > target) & ~state.stuck
@@ -96,46 +109,47 @@ def _newton(
         return jnp.any(unfinished(state)) & (state.solves < tolerance.max_solves)
 
     def step(state: _Newton) -> _Newton:
-        f = residual(state.u)
-        change, steps, _ = loaded_current(tolerance, conductance(law, g, state.u), z, -f)
-        du = -f - z(change)
+        f, passed = residual(state.u, state.phi)
+        change = load(tolerance, conductance(law, g, state.u), z, -f, -passed)
+        du = z.lift(change.phi, shape) - f - z(change.current)
         active = unfinished(state)
 
-        def try_length(best: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            u, norm, length = best
-            shorter = (norm >= state.norm) | ~jnp.isfinite(norm)
-            length = jnp.where(shorter, length / 2, length)
-            trial = state.u + length[:, None, None] * du
-            return jnp.where(shorter[:, None, None], trial, u), jnp.where(shorter, size(residual(trial)), norm), length
+        def fails(norm: jax.Array) -> jax.Array:
+            return active & ((norm >= state.norm) | ~jnp.isfinite(norm))
 
-        full = state.u + du
-        first = (full, size(residual(full)), jnp.ones_like(state.norm))
+        def trial(length: jax.Array) -> tuple[Cells, jax.Array]:
+            return state.u + length[:, None, None] * du, state.phi + length[:, None] * change.phi
 
-        def halve(carry):
-            n, best = carry
-            return n + 1, try_length(best)
+        def halve(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+            n, length, norm = carry
+            length = jnp.where(fails(norm), length / 2, length)
+            return n + 1, length, size(residual(*trial(length)))
 
-        def too_long(carry):
-            n, (_, norm, _) = carry
-            return (n < _HALVINGS) & jnp.any(active & ((norm >= state.norm) | ~jnp.isfinite(norm)))
+        def too_long(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+            return (carry[0] < _HALVINGS) & jnp.any(fails(carry[2]))
 
-        _, (u, norm, _) = jax.lax.while_loop(too_long, halve, (0, first))
+        full = jnp.ones_like(state.norm)
+        first = (jnp.zeros((), jnp.int32), full, size(residual(*trial(full))))
+        _, length, norm = jax.lax.while_loop(too_long, halve, first)
         better = active & (norm < state.norm)
+        u, phi = trial(length)
         return _Newton(
             u=jnp.where(better[:, None, None], u, state.u),
+            phi=jnp.where(better[:, None], phi, state.phi),
             norm=jnp.where(better, norm, state.norm),
-            steps=state.steps + steps,
+            steps=state.steps + change.steps,
             solves=state.solves + 1,
             stuck=state.stuck | (active & ~better),
         )
 
     zero = jnp.zeros((), jnp.int32)
-    start = jnp.zeros_like(drive)
-    first = _Newton(start, size(drive), zero, zero, jnp.zeros(drive.shape[0], bool))
-    last = jax.lax.while_loop(proceed, step, first)
+    u, phi = jnp.zeros_like(drive), jnp.zeros((batch, sum(z.opens)), drive.dtype)
+    last = jax.lax.while_loop(
+        proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, jnp.zeros(batch, bool))
+    )
     # Rounding may leave the last halvings without progress just above the target: within 10 of it is converged.
     converged = jnp.all(last.norm <= jnp.where(last.stuck, 10, 1) * target)
-    return law.current(g, last.u), last.steps, last.solves, converged
+    return law.current(g, last.u), last.phi, last.steps, last.solves, converged
 
 
 def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
@@ -143,7 +157,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     dlaw, dg, da, db, dz = tangents
     point = operating_point(tolerance, law, g, a, b, z)
     v = point.word - point.bit
-    at_word, at_bit, injected = [], [], []
+    at_word, at_bit, injected, passed = [], [], [], []
     if not isinstance(da, SymbolicZero):
         at_word.append(da)
     if not isinstance(db, SymbolicZero):
@@ -151,21 +165,29 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     if not is_zero((dlaw, dg)):
         injected.append(tangent_of(lambda law, g: law.current(g, v), (law, g), (dlaw, dg)))
     if not is_zero(dz.word):
-        at_word.append(-tangent_of(lambda line: line.drop(point.current), (z.word,), (dz.word,)))
+        at_word.append(tangent_of(lambda z: z.word_voltage(point.current, point.phi), (z,), (dz,)))
     if not is_zero(dz.bit):
-        at_bit.append(tangent_of(lambda line: line.drop(point.current), (z.bit,), (dz.bit,)))
+        at_bit.append(tangent_of(lambda z: z.bit_voltage(point.current, point.phi), (z,), (dz,)))
+    if any(z.opens):
+        passed += [z.passed(current) for current in injected]
+        if not is_zero(dz):
+            passed.append(tangent_of(lambda z: z.passed(point.current, point.phi), (z,), (dz,)))
 
     # Absent terms are left out, not zero-filled: a product with zeros costs as much as any other.
     rhs: Any = sum(at_word) - sum(at_bit) - sum(map(z, injected))
     slope = conductance(law, g, v[:1] if law.linear else v)
-    current = slope * _cell_voltages(tolerance, slope, z, rhs) + sum(injected)
+    # Both known sides must depend on the tangents, or `custom_linear_solve` refuses to be transposed.
+    nothing = jnp.broadcast_to(0 * rhs[:, 0, :1], point.phi.shape)
+    dv, dphi = _cell_voltages(tolerance, slope, z, rhs, nothing - sum(passed))
+    current = slope * dv + sum(injected)
     unmoved: Any = np.zeros((), jax.dtypes.float0)
     # Around a point that is not the operating point a tangent means nothing, even if its own solve has converged.
     one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(g.dtype)
     tangent = OperatingPoint(
-        one_or_nan * (sum(at_word) - z.word_drop(current)),
-        one_or_nan * (sum(at_bit) + z.bit_drop(current)),
+        one_or_nan * (sum(at_word) + z.word_voltage(current, dphi)),
+        one_or_nan * (sum(at_bit) + z.bit_voltage(current, dphi)),
         one_or_nan * current,
+        one_or_nan * dphi,
         unmoved,
         unmoved,
         unmoved,
@@ -189,28 +211,46 @@ def tangent_of(function: Any, primals: tuple[Any, ...], tangents: tuple[Any, ...
     """Directional derivative of `function`, symbolic zeros filled in."""
 
     def filled(primal: Any, tangent: Any) -> Any:
-        return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent
+        if not isinstance(tangent, SymbolicZero):
+            return tangent
+        real = jnp.issubdtype(jnp.result_type(primal), jnp.inexact)
+        return jnp.zeros_like(primal) if real else np.zeros(jnp.shape(primal), jax.dtypes.float0)
 
     return jax.jvp(function, primals, jax.tree.map(filled, primals, tangents))[1]
 
 
-def _cell_voltages(tolerance: Tolerance, slope: Float[Array, "lines wl bl"], z: Impedance, rhs: Cells) -> Cells:
-    """Solves (1 + Z D) x = rhs, D = `slope`; linear in `rhs`, with a transpose. Failure is NaN."""
+_Pair = tuple[Cells, Float[Array, "batch opens"]]
+
+
+def _cell_voltages(
+    tolerance: Tolerance,
+    slope: Float[Array, "lines wl bl"],
+    z: Impedance,
+    rhs: Cells,
+    passed: Float[Array, "batch opens"],
+) -> _Pair:
+    """Solves x + Z D x - C q = rhs and C'D x + H q = passed, D = `slope`, for (x, q); linear, with a transpose.
+
+    Failure is NaN.
+    """
     held_slope = jax.lax.stop_gradient(slope)
     held = jax.lax.stop_gradient(z)
+    shape = rhs.shape[1:]
 
-    def loaded(x: Cells) -> Cells:
-        return x + z(slope * x)
+    def loaded(unknown: _Pair) -> _Pair:
+        x, q = unknown
+        return x + z(slope * x) - z.lift(q, shape), z.passed(slope * x, q)
 
-    def weighted(rhs: Cells) -> Cells:
-        current, _, converged = loaded_current(tolerance, held_slope, held, rhs)
-        return jnp.where(converged, current, jnp.nan)
+    def solve(_: Any, known: _Pair) -> _Pair:
+        rhs, passed = known
+        point = load(tolerance, held_slope, held, rhs, passed)
+        one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(rhs.dtype)
+        q = one_or_nan * point.phi
+        return rhs + held.lift(q, shape) - held(one_or_nan * point.current), q
 
-    def solve(_: Any, rhs: Cells) -> Cells:
-        return rhs - held(weighted(rhs))
+    def transpose_solve(_: Any, known: _Pair) -> _Pair:
+        c, d = known
+        r, q = solve(None, (held(c), held.passed(c) + d))
+        return c - held_slope * r, q
 
-    def transpose_solve(_: Any, c: Cells) -> Cells:
-        zc = held(c)
-        return c - held_slope * (zc - held(weighted(zc)))
-
-    return jax.lax.custom_linear_solve(loaded, rhs, solve, transpose_solve)
+    return jax.lax.custom_linear_solve(loaded, (rhs, passed), solve, transpose_solve)

@@ -27,8 +27,12 @@ class RESULTS(eqx.Enumeration):
     bad_voltage = "Argument `v_in` must be finite, but holds a NaN or infinite voltage [V]."
     bad_output_voltage = "Argument `v_out` must be finite, but holds a NaN or infinite voltage [V]."
     bad_wires = (
-        "Argument `wires` must hold non-negative and finite resistances, but one is negative, NaN or infinite [ohm]. "
+        "Argument `wires` must hold non-negative resistances, but one is negative or NaN [ohm]. "
         "Use 0.0 for an ideal wire."
+    )
+    unexpected_opens = (
+        "Argument `wires` holds infinite resistances (open lines) where values are traced. Say how many one array "
+        "has at most, `Wires(..., opens=n)`, or use finite resistances [ohm]."
     )
 
 

@@ -107,28 +107,36 @@ def solve(
     check_input(g, v_in, v_out)
     check_law(cell)
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
-    sol = _solve(g, v_in, v_out, wires, cell, tolerance=check_tolerance(g.shape, dtype, rtol, max_steps, solver))
+    tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
+    sol = _solve(g, v_in, v_out, wires, cell, tolerance=tolerance, opens=wires.count_opens(g.shape))
     if throw:
         inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "cell": cell}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
     return sol
 
 
-@partial(jax.jit, static_argnames=("tolerance",))
+@partial(jax.jit, static_argnames=("tolerance", "opens"))
 def _solve(
-    g: jax.Array, v_in: jax.Array, v_out: jax.Array, wires: Wires, cell: AbstractLaw, *, tolerance: Tolerance
+    g: jax.Array,
+    v_in: jax.Array,
+    v_out: jax.Array,
+    wires: Wires,
+    cell: AbstractLaw,
+    *,
+    tolerance: Tolerance,
+    opens: tuple[int, int],
 ) -> Solution:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    z = impedance(wires, g.shape, dtype)
+    z = impedance(wires, g.shape, dtype, opens)
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
     nodes = operating_point(tolerance, cell, g, a, b, z)
     stats = jax.lax.stop_gradient(_stats(cell, g, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    result = outcome(nodes.converged, finite=finite, g=g, wires=wires, v_in=v_in, v_out=v_out)
+    result = outcome(nodes.converged, finite=finite, g=g, wires=wires, opens=opens, v_in=v_in, v_out=v_out)
 
     # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
     # derivative of a selected constant would be a plausible 0.

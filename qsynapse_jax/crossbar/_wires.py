@@ -5,6 +5,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
 
 from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
 
@@ -47,10 +50,17 @@ class Wires(eqx.Module):
         r_sense_far: bit lines are sensed at both ends: between a second sense terminal of the same voltage and the
             first cell of a bit line [ohm]; a scalar or (bl,). `None` (default): open.
 
+        opens: infinite resistances that one array has at most. `None` (default): counted where the values are known;
+            under `jit`, `vmap` or `grad` with traced wires there are none unless this says so. Static.
+
+    An infinity in an array is an open, exactly: in `r_word` or `r_bit` a line that is broken there, in `r_driver` a
+    word line that floats, in `r_sense` a bit line that nobody senses, in the far ends one that is not connected.
+    What lies beyond floats, at the voltage at which no current is left over.
+
     A gradient in `Wires` is a `Wires` of slopes. One resistance is changed by `dataclasses.replace(wires, r_bit=2.0)`.
 
     Raises:
-        ValueError: a resistance is negative, NaN or infinite, or is an integer array.
+        ValueError: a resistance is negative or NaN, a scalar is infinite, or it is an integer array.
     """
 
     r_word: jax.Array = eqx.field(converter=partial(_resistance, name="r_word"), default=0.0)
@@ -59,15 +69,41 @@ class Wires(eqx.Module):
     r_sense: jax.Array = eqx.field(converter=partial(_resistance, name="r_sense"), default=0.0)
     r_driver_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_driver_far"), default=None)
     r_sense_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_sense_far"), default=None)
+    opens: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         for name in _AXES:
             value = getattr(self, name)
             if value is None or not is_concrete(value):
                 continue
-            message = bad_value_message(value, name, unit="ohm", minimum="non-negative")
-            if message is not None:
-                raise ValueError(message + " Use 0.0 for an ideal wire.")
+            finite = np.where(np.isposinf(value), 0.0, value) if value.ndim else value
+            message = bad_value_message(finite, name, unit="ohm", minimum="non-negative")
+            if message is None:
+                continue
+            if np.isposinf(value).all():
+                message += f" A line that floats is an infinity in an array: one value a line in `{name}`."
+            raise ValueError(message + " Use 0.0 for an ideal wire.")
+        if self.opens is not None and (not isinstance(self.opens, int) or self.opens < 0):
+            raise ValueError(f"Argument `opens` must be None or a count, 0 or more, but is {self.opens!r}.")
+
+    def opens_at(self, shape: tuple[int, ...]) -> tuple[Bool[Array, "wl bl"], Bool[Array, "wl bl"]]:
+        """Cells of an array of `shape` whose word-line, or bit-line, connection towards the terminal is infinite."""
+        word, bit = self.r_word, jnp.expand_dims(self.r_bit, -1) if self.r_bit.ndim == 1 else self.r_bit
+        at_word = jnp.isinf(jnp.broadcast_to(word, shape))
+        at_bit = jnp.isinf(jnp.broadcast_to(bit, shape))
+        return (
+            at_word.at[:, 0].set(at_word[:, 0] | jnp.isinf(self.r_driver)),
+            at_bit.at[-1].set(at_bit[-1] | jnp.isinf(self.r_sense)),
+        )
+
+    def count_opens(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Places to hold for opens in word lines and in bit lines."""
+        if self.opens is not None:
+            return self.opens, self.opens
+        if not is_concrete(self):
+            return 0, 0
+        word, bit = (int(jnp.sum(where)) for where in self.opens_at(shape))
+        return word, bit
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuses resistances that do not fit an array of `shape` (wl, bl)."""

@@ -28,7 +28,8 @@ def nodal_solve(
 ) -> Nodal:
     """The operating point of the circuit that the README of `tests/golden` draws.
 
-    Resistances may differ by segment and by line; far ends are connected through a resistance that is not 0.
+    Resistances may differ by segment and by line, and be infinite; far ends are connected through a resistance that is
+    not 0.
     """
     g, v_in = np.asarray(g, float), np.asarray(v_in, float)
     n_word, n_bit = g.shape
@@ -52,15 +53,25 @@ def nodal_solve(
             if i > 0:
                 entries.append((bit[i, j], bit_branch[i - 1, j], -1.0))
             # Ohm's law of the segment on the driver side, and of the one on the sense side.
-            entries.append((word_branch[i, j], word[i, j], -1.0))
-            entries.append((word_branch[i, j], word_branch[i, j], -(r_word[i, j] + (r_driver[i] if j == 0 else 0.0))))
-            if j == 0:
+            r = r_word[i, j] + (r_driver[i] if j == 0 else 0.0)
+            if np.isinf(r):  # an open: no current
+                entries.append((word_branch[i, j], word_branch[i, j], 1.0))
+            else:
+                entries.append((word_branch[i, j], word[i, j], -1.0))
+                entries.append((word_branch[i, j], word_branch[i, j], -r))
+            if np.isinf(r):
+                pass
+            elif j == 0:
                 rhs[word_branch[i, j]] = -v_in[i]
             else:
                 entries.append((word_branch[i, j], word[i, j - 1], 1.0))
             last = i == n_word - 1
+            r = r_bit[i, j] + (r_sense[j] if last else 0.0)
+            if np.isinf(r):
+                entries.append((bit_branch[i, j], bit_branch[i, j], 1.0))
+                continue
             entries.append((bit_branch[i, j], bit[i, j], 1.0))
-            entries.append((bit_branch[i, j], bit_branch[i, j], -(r_bit[i, j] + (r_sense[j] if last else 0.0))))
+            entries.append((bit_branch[i, j], bit_branch[i, j], -r))
             if last:
                 rhs[bit_branch[i, j]] = v_out[j]
             else:

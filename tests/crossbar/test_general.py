@@ -47,6 +47,43 @@ WIRES = {
         "r_sense_far": 9.0,
     },
 }
+
+
+def with_opens(array, *places):
+    array = np.array(array, float)
+    for place in places:
+        array[place] = np.inf
+    return array
+
+
+OPENS = {
+    "a word line floats": {"r_word": 5.0, "r_bit": 2.0, "r_driver": with_opens(np.ones(7), 3)},
+    "a bit line is not sensed": {"r_word": 5.0, "r_bit": 2.0, "r_sense": with_opens(np.ones(5), 0)},
+    "only one line of each kind is connected": {
+        "r_word": 5.0,
+        "r_bit": 2.0,
+        "r_driver": with_opens(np.ones(7), slice(1, None)),
+        "r_sense": with_opens(np.ones(5), slice(0, 4)),
+    },
+    "lines are broken": {
+        "r_word": with_opens(SEGMENTS, (0, 2), (3, 1), (3, 4), (6, 0)),
+        "r_bit": with_opens(SEGMENTS, (1, 1), (5, 1), (6, 3)),
+    },
+    "a line is broken between its two ends": {
+        "r_word": with_opens(SEGMENTS, (0, 2), (3, 1), (3, 4)),
+        "r_bit": with_opens(np.ones(7), 2),
+        "r_driver": 3.0,
+        "r_driver_far": 53.0,
+        "r_sense_far": 9.0,
+    },
+    "some lines are driven from the far end alone": {
+        "r_word": 5.0,
+        "r_bit": 2.0,
+        "r_driver": with_opens(np.ones(7), 3, 5),
+        "r_driver_far": with_opens(np.full(7, 20.0), 0, 3),
+    },
+}
+WIRES |= OPENS
 LAWS = {
     "Ohmic": qs.crossbar.Ohmic,
     "Series": lambda: qs.crossbar.Series(jnp.asarray(np.where(np.arange(35).reshape(SHAPE) % 3 == 0, 1e9, 2e3))),
@@ -82,14 +119,18 @@ def test_ngspice(name, dtype):
 
 
 @x64
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", WIRES)
-def test_wires_of_every_kind(name):
-    sol = qs.crossbar.solve(G, V_IN, qs.crossbar.Wires(**WIRES[name]), v_out=V_OUT)
-    expected = nodal_solve(G, V_IN, **WIRES[name], v_out=V_OUT)
+def test_wires_of_every_kind(name, dtype):
+    rounded = {r: np.asarray(x, dtype) for r, x in WIRES[name].items()}
+    g, v_in, v_out = (x.astype(dtype) for x in (G, V_IN, V_OUT))
+    sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(**rounded), v_out=v_out)
+    expected = nodal_solve(g, v_in, **{r: x.astype(float) for r, x in rounded.items()}, v_out=v_out.astype(float))
+    tolerance = {np.float64: 1e-9, np.float32: 1e-5}[dtype]
     scale = np.abs(expected.i_out).max()
-    np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=1e-9 * scale)
-    np.testing.assert_allclose(sol.v_word, expected.v_word, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(sol.v_bit, expected.v_bit, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(sol.v_word, expected.v_word, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(sol.v_bit, expected.v_bit, rtol=0, atol=tolerance)
 
 
 @x64
@@ -124,7 +165,24 @@ def test_derivatives_in_every_argument(law):
     arguments = (jnp.asarray(1e4 * G), jnp.asarray(V_IN), jnp.asarray(V_OUT), wires, LAWS[law]())
     if law == "Series":
         arguments = (*arguments[:-1], qs.crossbar.Series(jnp.full(SHAPE, 2e3)))
-    check_grads(currents, arguments, order=1, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
+    check_grads(jax.jit(currents), arguments, order=1, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
+
+
+@x64
+@pytest.mark.parametrize("name", ["lines are broken", "a line is broken between its two ends"])
+def test_derivatives_beside_opens(name):
+    def currents(g, v_in, v_out, resistances, k):
+        # Infinities do not move; what is finite does.
+        wires = qs.crossbar.Wires(
+            **{r: jnp.where(np.isinf(OPENS[name][r]), np.inf, x) for r, x in resistances.items()}, opens=7
+        )
+        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, cell=qs.crossbar.Sinh(k))
+        return 1e4 * sol.i_out, sol.v_word, 1e4 * qs.crossbar.effective_conductance(1e-4 * g, wires)
+
+    finite = {r: jnp.where(np.isinf(x), 1.0, x) for r, x in OPENS[name].items()}
+    finite |= {r: jnp.clip(finite[r], 1.0, 100.0) for r in ("r_word", "r_bit")}
+    arguments = (jnp.asarray(1e4 * G), jnp.asarray(V_IN), jnp.asarray(V_OUT), finite, jnp.asarray(2.0))
+    check_grads(jax.jit(currents), arguments, order=1, modes=("fwd", "rev"), atol=1e-5, rtol=1e-5)
 
 
 @x64
@@ -205,6 +263,7 @@ def test_wires_under_vmap_and_jit():
         ({"wires": qs.crossbar.Wires(r_sense=np.ones(7))}, r"`r_sense` must be a scalar or have shape \(5,\)"),
         ({"v_out": np.zeros(7)}, r"`v_out` must have shape \(bl,\)"),
         ({"v_out": np.full(5, np.nan)}, r"`v_out` must be finite, but v_out\[0\] = nan"),
+        ({"wires": qs.crossbar.Wires(r_driver=with_opens(np.ones(7), 2), opens=0)}, r"`Wires\(..., opens=n\)`"),
         ({"cell": 3.0}, "`cell` must be a law"),
         ({"solver": "magic"}, "`solver` must be one of auto"),
     ],
