@@ -82,13 +82,14 @@ def to_spice(
 
 def _check_values(g: Any, v_in: Any, v_out: Any, wires: Wires) -> None:
     """Refuses what `solve` would refuse after solving."""
-    rules = [("g", g, "S", "non-negative"), ("v_in", v_in, "V", None), ("v_out", v_out, "V", None)]
+    rules = [("g", g, "S", " Use 0.0 for an open cell."), ("v_in", v_in, "V", ""), ("v_out", v_out, "V", "")]
     # Wires that came out of a transformation have not been checked when they were made.
-    rules += [(name, value, "ohm", "non-negative") for name, value in vars(wires).items() if value is not None]
-    for name, value, unit, minimum in rules:
-        message = bad_value_message(value, name, unit=unit, minimum=minimum)
+    ideal = " Use 0.0 for an ideal wire."
+    rules += [(name, value, "ohm", ideal) for name, value in vars(wires).items() if value is not None]
+    for name, value, unit, remedy in rules:
+        message = bad_value_message(value, name, unit=unit, minimum=None if unit == "V" else "non-negative")
         if message is not None:
-            raise ValueError(message)
+            raise ValueError(message + remedy)
 
 
 class _Cells(NamedTuple):
