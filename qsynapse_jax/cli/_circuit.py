@@ -124,7 +124,8 @@ def _figures(problem: Problem, arrays: dict[str, np.ndarray], *, all_shown: bool
     if not all_shown:
         shown = 2 * SHOWN_AT_AN_END
         yield f"{shown} of {arrays['i_out'].size} currents are shown; --out FILE.npz writes all of them as `i_out`."
-    yield f"iterations     {arrays['iterations']} (in {arrays['solves']} linear solves)"
+    yield f"iterations     {arrays['iterations']}"
+    yield f"linear solves  {arrays['solves']}"
     yield f"residual       {np.max(arrays['residual']):.1e} (relative)"
     yield f"power balance  {np.max(np.abs(arrays['power_balance'])):.1e} (relative)"
     v_out = np.zeros(problem.g.shape[1], problem.g.dtype) if problem.v_out is None else problem.v_out
