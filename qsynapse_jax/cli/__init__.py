@@ -1,4 +1,4 @@
-"""Command line: `qsynapse demo`, `qsynapse train`, `qsynapse evaluate`."""
+"""Command line: `qsynapse demo`, `train` and `evaluate` for networks, `solve` and `spice` for one circuit."""
 
 import sys
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._commands import Demo, Evaluate, Train
 from qsynapse_jax.cli._config import DEMO as DEMO
 from qsynapse_jax.cli._config import CellConfig as CellConfig
@@ -15,11 +16,14 @@ from qsynapse_jax.cli._report import hardware_lines as hardware_lines
 from qsynapse_jax.cli._store import write_json as write_json
 from qsynapse_jax.cli._study import Study as Study
 from qsynapse_jax.cli._study import run_study as run_study
+from qsynapse_jax.crossbar import ConvergenceError
 
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Solve, tyro.conf.subcommand("solve")]
+    | Annotated[Spice, tyro.conf.subcommand("spice")]
 )
 
 
@@ -30,10 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
             Command,  # pyright: ignore[reportArgumentType]
             args=arguments,
             prog="qsynapse",
-            description="Networks on resistive-memory crossbars, trained through Kirchhoff's equations.",
+            description="Resistive-memory crossbars by Kirchhoff's equations: trained networks and single circuits.",
         )
         command.run(Console())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ConvergenceError) as error:
         Console(stderr=True).print(f"qsynapse: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The folder of a run: checked before work starts, written file by file, each whole or not at all."""
+"""What is written, a run's folder or one file: checked before work starts, each file whole or not at all."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from qsynapse_jax.nn import MLP, CrossbarDense, software_mlp, to_crossbar
 
 
 class OutputError(OSError):
-    """The output folder cannot be used; the message says why."""
+    """The output folder or file cannot be used; the message says why."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -29,6 +29,28 @@ def prepare_folder(folder: Path) -> None:
         raise OutputError(
             f"Argument `out` must be a folder that can be written, but {folder} is not ({error.strerror}); "
             "choose another with `--out DIR`."
+        ) from None
+
+
+def prepare_file(path: Path, *, source: Path) -> None:
+    """Proves that a file can be written there, and that it is not the one that is being read."""
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"Argument `out` must lie in a folder that exists, but {path.parent} does not; make it first, e.g. "
+            f"`mkdir -p {path.parent}`."
+        )
+    if path.exists() and path.samefile(source):
+        raise OutputError(f"Argument `out` must not be the input, but is {path}; choose another with `--out FILE`.")
+    # Renaming over a device such as /dev/null would destroy it.
+    if path.exists() and not path.is_file():
+        raise OutputError(f"Argument `out` must be a file, but {path} is a folder or a device; choose another name.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Argument `out` must be a file that can be written, but {path} is not ({error.strerror}); "
+            "choose another with `--out FILE`."
         ) from None
 
 
@@ -68,6 +90,11 @@ def write_weights(path: Path, networks: dict[str, MLP]) -> None:
     arrays = {}
     for name, network in networks.items():
         arrays |= network_arrays(name, network)
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Arrays by name in an .npz file."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
