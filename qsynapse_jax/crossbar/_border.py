@@ -102,7 +102,7 @@ def outcome(
 
     result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
-    counts = [jnp.sum(where) for where in wires.opens_at(g.shape)]
+    counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape)]
     held = jnp.all(jnp.stack(counts) <= jnp.asarray(opens))
     result = RESULTS.where(held, result, RESULTS.unexpected_opens)
     not_negative = jnp.all(jnp.stack([jnp.all(leaf >= 0) for leaf in jax.tree.leaves(wires)]))

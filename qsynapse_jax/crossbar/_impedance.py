@@ -14,28 +14,33 @@ second connection at the far end, through `r_far` to a terminal of the same volt
 
 and lowers the drops by k J: a rank-one change that leaves the map symmetric.
 
-An infinite resistance is no resistance but a constraint: no current passes it. It counts as 0 ohm in the maps, and the
-voltage across it, phi, becomes an unknown. With c = 1 at the cells beyond it and 0 before, it adds the voltages c phi
-(`lift`) and carries the current c'I (`passed`) that must vanish. Where the far end is connected, the current there
-depends on phi too: c becomes c - k / (r_far + k[last]), and phi / (r_far + k[last]) adds to the current (`linked`).
+A resistance that is infinite, or so large that the drop `r` times a difference of currents loses its digits, counts as
+0 ohm in the maps, and the voltage phi across it becomes an unknown. With c = 1 at the cells beyond it and 0 before, it
+adds the voltages c phi (`lift`), and the current c'I of the cells beyond (`passed`) must equal -phi / r. Where the far
+end is connected, the current there depends on phi too: c becomes c - k / (r_far + k[last]), and phi / (r_far + k[last])
+adds to phi / r (`linked`).
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from qsynapse_jax.crossbar._wires import Wires
+from qsynapse_jax.crossbar._wires import LARGE, Wires
 
 # TF32 or bf16 products, the default on accelerators, lose the drops: six digits are asked of float32 results.
 EXACT = jax.lax.Precision.HIGHEST
 
 
 class Opens(eqx.Module):
-    """Infinite resistances of one direction: the first cell beyond each; `live` is 0 for places held in reserve."""
+    """Infinite or very large resistances of one direction: the first cell beyond each, and what it still conducts [S].
+
+    `live` is 0 for places held in reserve, else 1.
+    """
 
     row: Int[Array, " opens"]
     column: Int[Array, " opens"]
+    conductance: Float[Array, " opens"]
     live: Float[Array, " opens"]
 
 
@@ -72,10 +77,13 @@ class Line(eqx.Module):
         return self._at_opens(carried)
 
     def linked(self, phi: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Float[Array, "batch opens"]:
-        """Current through the opens [A] that the voltages across them drive through the far ends."""
+        """Current through the opens [A] that the voltages across them drive, through themselves and the far ends."""
+        assert self.opens is not None
+        through = (self.opens.live * self.opens.conductance)[None] * phi
         if self.far is None:
-            return jnp.zeros_like(phi)
-        return self._at_opens(jnp.broadcast_to(self._far_current(self._beyond(phi, shape)), (phi.shape[0], *shape)))
+            return through
+        far = self._far_current(self._beyond(phi, shape))
+        return through + self._at_opens(jnp.broadcast_to(far, (phi.shape[0], *shape)))
 
     def _beyond(self, phi: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         assert self.opens is not None
@@ -139,7 +147,7 @@ class Impedance(eqx.Module):
 
     @property
     def opens(self) -> tuple[int, int]:
-        """Places for infinite resistances in word lines and in bit lines."""
+        """Places for opens in word lines and in bit lines."""
         word, bit = (0 if line.opens is None else line.opens.row.size for line in (self.word, self.bit))
         return word, bit
 
@@ -171,8 +179,8 @@ class Impedance(eqx.Module):
     ) -> Float[Array, "batch opens"]:
         """Currents that must vanish [A].
 
-        What the cell currents ask of the opens (the transpose of `lift`) and, with `phi`, what the voltages across the
-        opens drive through the far ends.
+        What the cell currents ask of the opens (the transpose of `lift`) and, with `phi`, what the voltages across them
+        drive.
         """
         parts = [jnp.zeros((current.shape[0], 0), current.dtype)]
         split, shape = self.opens[0], current.shape[1:]
@@ -198,23 +206,33 @@ def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tup
         wires: resistances.
         shape: of the array.
         dtype: of the computation.
-        opens: the most infinite resistances there may be in word lines, and in bit lines; static.
+        opens: places for infinite or very large resistances in word lines, and in bit lines; static.
     """
     wires = jax.tree.map(lambda r: r.astype(dtype), wires)
-    places = [_places(where, n, dtype) for where, n in zip(wires.opens_at(shape), opens, strict=True)]
-    finite = jax.tree.map(lambda r: jnp.where(jnp.isinf(r), 0, r), wires) if any(opens) else wires
     n_word, n_bit = shape
+    word, bit = wires.r_word, wires.r_bit
+    driver, sense = wires.r_driver, wires.r_sense
+    in_word = in_bit = None
+    if any(opens):
+        (word, bit), driver, sense = wires.branches(shape), jnp.zeros((), dtype), jnp.zeros((), dtype)
+    if opens[0]:
+        word, in_word = _without_opens(word, opens[0])
+    if opens[1]:
+        bit, in_bit = _without_opens(bit, opens[1])
     return Impedance(
-        word=_line(finite.r_word, finite.r_driver, wires.r_driver_far, places[0], n_bit, axis=-1, from_end=False),
-        bit=_line(finite.r_bit, finite.r_sense, wires.r_sense_far, places[1], n_word, axis=-2, from_end=True),
+        word=_line(word, driver, wires.r_driver_far, in_word, n_bit, axis=-1, from_end=False),
+        bit=_line(bit, sense, wires.r_sense_far, in_bit, n_word, axis=-2, from_end=True),
     )
 
 
-def _places(where: Bool[Array, "wl bl"], opens: int, dtype: jnp.dtype) -> Opens | None:
-    if opens == 0:
-        return None
-    row, column = jnp.nonzero(where, size=opens, fill_value=0)
-    return Opens(row, column, (jnp.arange(opens) < jnp.sum(where)).astype(dtype))
+def _without_opens(branches: Float[Array, "wl bl"], opens: int) -> tuple[Float[Array, "wl bl"], Opens]:
+    """Branches with the largest taken out, as many as there are places and as are large."""
+    values, index = jax.lax.top_k(branches.reshape(-1), opens)
+    row, column = jnp.divmod(index, branches.shape[1])
+    large = values >= LARGE
+    taken = jnp.zeros(branches.shape, bool).at[row, column].set(large)
+    conductance = jnp.where(large, 1 / jnp.where(large, values, 1), 0)
+    return jnp.where(taken, 0, branches), Opens(row, column, conductance, large.astype(branches.dtype))
 
 
 def _line(

@@ -1,13 +1,13 @@
 """The wires of a crossbar: what lies between a driver, a cell and a sense amplifier."""
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
 
@@ -19,6 +19,13 @@ def _resistance(value: Any, name: str) -> jax.Array:
 def _optional(value: Any, name: str) -> jax.Array | None:
     return None if value is None else _resistance(value, name)
 
+
+# From here on a resistance is treated by its conductance [ohm]: lines of 100 cells of 1 mS lose three of seven digits.
+LARGE = 1e4
+
+# More large resistances than this for every line are no defects: they are treated like any others, which needs no dense
+# matrix of their number squared.
+_MOST_LARGE = 4
 
 # What a resistance may be: a scalar, one value along a line, one a line, or one a cell.
 _AXES = {
@@ -50,12 +57,14 @@ class Wires(eqx.Module):
         r_sense_far: bit lines are sensed at both ends: between a second sense terminal of the same voltage and the
             first cell of a bit line [ohm]; a scalar or (bl,). `None` (default): open.
 
-        opens: infinite resistances that one array has at most. `None` (default): counted where the values are known;
-            under `jit`, `vmap` or `grad` with traced wires there are none unless this says so. Static.
+        opens: how many infinite or very large resistances one array has at most. `None` (default): counted where the
+            values are known; with wires that `jit`, `vmap` or `grad` trace, none. Static.
 
     An infinity in an array is an open, exactly: in `r_word` or `r_bit` a line that is broken there, in `r_driver` a
     word line that floats, in `r_sense` a bit line that nobody senses, in the far ends one that is not connected.
-    What lies beyond floats, at the voltage at which no current is left over.
+    What lies beyond floats, at the voltage at which no current is left over; what no cell connects to anything either
+    is put at the voltage of its terminal. From 10 kohm in an array (a defect) the resistance is treated in the same
+    way, by its conductance, which keeps the digits of the voltages beyond it.
 
     A gradient in `Wires` is a `Wires` of slopes. One resistance is changed by `dataclasses.replace(wires, r_bit=2.0)`.
 
@@ -81,29 +90,31 @@ class Wires(eqx.Module):
             if message is None:
                 continue
             if np.isposinf(value).all():
-                message += f" A line that floats is an infinity in an array: one value a line in `{name}`."
+                message += f" To let one line float give `{name}` an array with an infinity for it."
             raise ValueError(message + " Use 0.0 for an ideal wire.")
         if self.opens is not None and (not isinstance(self.opens, int) or self.opens < 0):
             raise ValueError(f"Argument `opens` must be None or a count, 0 or more, but is {self.opens!r}.")
 
-    def opens_at(self, shape: tuple[int, ...]) -> tuple[Bool[Array, "wl bl"], Bool[Array, "wl bl"]]:
-        """Cells of an array of `shape` whose word-line, or bit-line, connection towards the terminal is infinite."""
-        word, bit = self.r_word, jnp.expand_dims(self.r_bit, -1) if self.r_bit.ndim == 1 else self.r_bit
-        at_word = jnp.isinf(jnp.broadcast_to(word, shape))
-        at_bit = jnp.isinf(jnp.broadcast_to(bit, shape))
-        return (
-            at_word.at[:, 0].set(at_word[:, 0] | jnp.isinf(self.r_driver)),
-            at_bit.at[-1].set(at_bit[-1] | jnp.isinf(self.r_sense)),
+    def branches(self, shape: tuple[int, ...]) -> tuple[Float[Array, "wl bl"], Float[Array, "wl bl"]]:
+        """Resistance between every cell and the one before it, or its terminal [ohm], in word lines and bit lines."""
+        widest = reduce(jnp.promote_types, (r.dtype for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)))
+        r_word, r_bit, r_driver, r_sense = (
+            r.astype(widest) for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)
         )
+        word = jnp.broadcast_to(r_word, shape)
+        bit = jnp.broadcast_to(jnp.expand_dims(r_bit, -1) if r_bit.ndim == 1 else r_bit, shape)
+        return word.at[:, 0].add(r_driver), bit.at[-1].add(r_sense)
 
     def count_opens(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Places to hold for opens in word lines and in bit lines."""
         if self.opens is not None:
             return self.opens, self.opens
-        if not is_concrete(self):
+        if not is_concrete(self) or all(leaf.ndim == 0 for leaf in jax.tree.leaves(self)):
             return 0, 0
-        word, bit = (int(jnp.sum(where)) for where in self.opens_at(shape))
-        return word, bit
+        large = [int(np.sum(np.asarray(r) >= LARGE)) for r in self.branches(shape)]
+        if sum(large) > _MOST_LARGE * sum(shape):
+            large = [int(np.sum(np.isinf(r))) for r in self.branches(shape)]
+        return large[0], large[1]
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuses resistances that do not fit an array of `shape` (wl, bl)."""

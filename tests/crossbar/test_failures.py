@@ -135,7 +135,8 @@ wire = pytest.mark.parametrize("name", ["r_word", "r_bit", "r_driver", "r_sense"
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, r"-1\.0"), (np.nan, "nan"), (np.inf, "inf")])
 def test_bad_wire_is_named(name, value, shown):
     message = (
-        rf"^Argument `{name}` must be non-negative and finite, but {name} = {shown} ohm\. Use 0\.0 for an ideal wire\.$"
+        rf"^Argument `{name}` must be non-negative and finite, but {name} = {shown} ohm\. "
+        rf"(To let one line float give `{name}` an array with an infinity for it\. )?Use 0\.0 for an ideal wire\.$"
     )
     with pytest.raises(ValueError, match=message):
         Wires(**{name: value})

@@ -169,6 +169,7 @@ def test_derivatives_in_every_argument(law):
 
 
 @x64
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lines are broken", "a line is broken between its two ends"])
 def test_derivatives_beside_opens(name):
     def currents(g, v_in, v_out, resistances, k):
