@@ -56,104 +56,120 @@ def _inverse(a, b=16):
     return jax.lax.fori_loop(0, k // b, step, a)
 
 # ---- strips
-def _strip_solve(g, rw, rb):
-    """(n, b) each -> H (n, 2b+2, 2b+2), Y (n, 3b, 2b+2)."""
-    n, b = g.shape
-    gs = g / (1 + g * rb)
-    gt, rt = gs.T, rw.T
-    one = jnp.ones(n, g.dtype)
+def _ladder(g, rw):
+    """(b, n) -> a, d, t, diag"""
+    zero = jnp.zeros_like(g[0])
     def from_far(a, x):
         gk, r = x
         t = 1 / (1 + r * (gk + a))
         return (gk + a) * t, (t, a)
-    a, (t, beyond) = jax.lax.scan(from_far, 0 * one, (gt, rt), reverse=True)
-    def from_near(c, x):
-        gk, r, t = x
-        s, p = c
+    a, (t, beyond) = jax.lax.scan(from_far, zero, (g, rw), reverse=True)
+    def from_near(s, x):
+        gk, r = x
         s = r + s
-        return (s / (1 + s * gk), p * t), (s, p * t)
-    (_, c), (s, p) = jax.lax.scan(from_near, (0 * one, one), (gt, rt, t))
-    loaded = 1 / (1 + s * (gt + beyond))
-    d, self_ = (s * loaded).T, (gt * (1 + s * beyond) * loaded).T
-    t, p = t.T, p.T
-    k = np.arange(b)
-    q = jnp.ones((n, b, b), g.dtype)
-    for l in range(b):
-        lo, hi = np.minimum.outer(k, k), np.maximum.outer(k, k)
-        q = q * jnp.where(((lo < l) & (l <= hi))[None], t[:, l, None, None], 1)
-    nn = q * jnp.where((k[:, None] <= k)[None], d[:, :, None], d[:, None])   # nodal resistances
-    last = nn[:, :, -1]
-    eye = jnp.eye(b, dtype=g.dtype)[None]
-    sm = jnp.where(eye > 0, self_[:, :, None], -gs[:, :, None] * nn * gs[:, None])
-    col = lambda x: x[:, :, None]
-    row = lambda x: x[:, None]
-    pg, dg = gs * p, gs * last
-    sc = lambda x: x[:, None, None]
-    kk = jnp.concatenate([
-        jnp.concatenate([sm, col(-pg), col(dg), eye - sm * row(rb)], 2),
-        jnp.concatenate([row(-pg), sc(a), sc(c), row(pg * rb)], 2),
-        jnp.concatenate([row(dg), sc(c), sc(-d[:, -1]), row(-dg * rb)], 2),
-        jnp.concatenate([eye - col(rb) * sm, col(rb * pg), col(-rb * dg), col(rb) * sm * row(rb) - eye * col(rb)], 2)], 1)
-    # (sm r - 1) r
-    return kk, (nn, p, last, sm, pg, dg, 1 / (1 + g * rb), gs)
+        return s / (1 + s * gk), s
+    _, s = jax.lax.scan(from_near, zero, (g, rw))
+    loaded = 1 / (1 + s * (g + beyond))
+    return a, t, s * loaded, g * (1 + s * beyond) * loaded
 
-def _strip_maps(h, res, rb):
-    nn, p, last, sm, pg, dg, load, gs = res
-    n, b = p.shape
-    eye = jnp.eye(b, dtype=p.dtype)[None]
-    col = lambda x: x[:, :, None]
-    row = lambda x: x[:, None]
-    u0 = (nn * row(gs) - eye) * col(load)
-    u = jnp.concatenate([u0, col(p * load), col(-last * load), -u0 * row(rb)], 2)
-    ib = h[:, :b]
-    e = jnp.eye(2 * b + 2, dtype=p.dtype)
-    cur = e[b + 2:][None] - ib
-    upper = jnp.broadcast_to(jnp.triu(jnp.ones((b, b), p.dtype)), (n, b, b))
-    iw = _mm(upper, cur) + e[b + 1][None, None]
-    return jnp.concatenate([u, iw, ib], 1)
+def _strip_solve(g, rw, at):
+    """(n, b) -> K (n, b+2, b+2) and the driving of ports; at: port of [v, cells, f]"""
+    n, b = g.shape
+    a, t, d, own = (x.T for x in _ladder(g.T, rw.T))
+    one = jnp.ones((n, 1), g.dtype)
+    order = np.argsort(at)
+    pos = lambda parts: jnp.concatenate(parts, 1)[:, order] if False else jnp.concatenate(parts, 1)
+    if at == "near":  # bits, v, f
+        chain = np.array([*range(1, b + 1), 0, b + 1])
+        ports = lambda v, x, f: jnp.concatenate([x, v, f], 1)
+        bits = slice(0, b)
+    else:
+        chain = np.array([0, b + 1, *range(1, b + 1)])
+        ports = lambda v, x, f: jnp.concatenate([v, f, x], 1)
+        bits = slice(2, None)
+    w = ports(one, g, -one)
+    d = ports(one, d, d[:, -1:])
+    diag = ports(a[:, None], own, -d_last(d, chain, b))
+    lo, hi = np.minimum.outer(chain, chain), np.maximum.outer(chain, chain)
+    nn = jnp.where((chain[:, None] <= chain)[None], d[:, :, None], d[:, None])
+    for l in range(1, b + 1):
+        nn = nn * jnp.where(((lo < l) & (l <= hi))[None], t[:, l - 1, None, None], 1)
+    k = jnp.where(jnp.eye(b + 2, dtype=bool)[None], diag[:, :, None], -w[:, :, None] * nn * w[:, None])
+    return k, nn, w, bits
 
-@jax.custom_jvp
-def _strips(g, rw, rb):
-    return _strip_solve(g, rw, rb)[0]
+def d_last(d, chain, b):
+    k = int(np.argmax(chain))
+    return d[:, k:k + 1]
 
-@_strips.defjvp
-def _strips_jvp(primals, tangents):
-    h, res = _strip_solve(*primals)
-    y = _strip_maps(h, res, primals[2])
-    dg, drw, drb = tangents
-    d = jnp.concatenate([dg, -drw, -drb], 1)[:, :, None]
-    return h, _t_mm(y, d * y)
-
-# ---- merges
-def _merge_solve(h1, h2, b):
-    n1, n2 = h1.shape[-1] - b, h2.shape[-1] - b
-    r1, c2 = -h1[:, n1:, n1:], h2[:, :b, :b]
-    e1, b2 = h1[:, n1:, :n1], h2[:, :b, b:]
-    x = _small_inverse(jnp.eye(b, dtype=h1.dtype)[None] + _mm(r1, c2))
-    v = _mm(x, jnp.concatenate([e1, -_mm(r1, b2)], 2))
-    i = _mm(c2, v) + jnp.pad(b2, ((0, 0), (0, 0), (n1, 0)))
-    h = jnp.concatenate([
-        jnp.pad(h1[:, :n1, :n1], ((0, 0), (0, 0), (0, n2))) + _mm(h1[:, :n1, n1:], i),
-        jnp.pad(h2[:, b:, b:], ((0, 0), (0, 0), (n1, 0))) + _mm(h2[:, b:, :b], v)], 1)
-    return h, v, i
+def _strip_maps(k, nn, w, bits):
+    n, p = w.shape
+    b = p - 2
+    eye = jnp.eye(p, dtype=w.dtype)
+    u = nn[:, bits] * w[:, None] - eye[None, bits]
+    f = bits.stop + 1 if bits.stop else 1
+    # the v port drives, bits draw
+    sign = jnp.ones(p, w.dtype).at[bits.stop or 0].set(1)
+    upper = jnp.broadcast_to(jnp.triu(jnp.ones((b, b), w.dtype)), (n, b, b))
+    iw = eye[f][None, None] - _mm(upper, k[:, bits])
+    return jnp.concatenate([u, iw], 1)
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _merge(h1, h2, b):
-    return _merge_solve(h1, h2, b)[0]
+def _strips(g, rw, at):
+    return _strip_solve(g, rw, at)[0]
 
-@_merge.defjvp
-def _merge_jvp(b, primals, tangents):
-    h1, h2 = primals
-    d1, d2 = tangents
-    n1, n2 = h1.shape[-1] - b, h2.shape[-1] - b
-    # only sym part of h known
-    h, v, i = _merge_solve(h1, h2, b)
-    z1 = jnp.pad(d1[:, n1:, :n1] + _t(d1[:, :n1, n1:]), ((0, 0), (0, 0), (0, n2))) + _mm(d1[:, n1:, n1:], i)
-    z2 = jnp.pad(d2[:, :b, b:] + _t(d2[:, b:, :b]), ((0, 0), (0, 0), (n1, 0))) + _mm(d2[:, :b, :b], v)
-    dh = jnp.concatenate([
-        jnp.pad(d1[:, :n1, :n1], ((0, 0), (0, 0), (0, n2))),
-        jnp.pad(d2[:, b:, b:], ((0, 0), (0, 0), (n1, 0)))], 1)
+@_strips.defjvp
+def _strips_jvp(at, primals, tangents):
+    k, *res = _strip_solve(*primals, at)
+    y = _strip_maps(k, *res)
+    d = jnp.concatenate([tangents[0], -tangents[1]], 1)[:, :, None]
+    return k, _t_mm(y, d * y)
+
+# ---- merges
+def _join_solve(a, e, et, r, c, f, ft, o):
+    """near part [[a, et], [e, -r]]; far part [[c, f], [ft, o]]"""
+    b, n1, n2 = r.shape[-1], a.shape[-1], o.shape[-1]
+    x = _small_inverse(jnp.eye(b, dtype=a.dtype)[None] + _mm(r, c))
+    v = _mm(x, jnp.concatenate([e, -_mm(r, f)], 2))
+    i = _mm(c, v) + jnp.pad(f, ((0, 0), (0, 0), (n1, 0)))
+    h = jnp.concatenate([
+        jnp.pad(a, ((0, 0), (0, 0), (0, n2))) + _mm(et, i),
+        jnp.pad(o, ((0, 0), (0, 0), (n1, 0))) + _mm(ft, v)], 1)
+    return h, v, i
+
+@jax.custom_jvp
+def _join(a, e, et, r, c, f, ft, o):
+    return _join_solve(a, e, et, r, c, f, ft, o)[0]
+
+@_join.defjvp
+def _join_jvp(primals, tangents):
+    da, de, det, dr, dc, df, dft, do = tangents
+    n1, n2 = da.shape[-1], do.shape[-1]
+    h, v, i = _join_solve(*primals)
+    z1 = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, n2))) - _mm_t(dr, _t(i))
+    z2 = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (n1, 0))) + _mm_t(dc, _t(v))
+    dh = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, n2))), jnp.pad(do, ((0, 0), (0, 0), (n1, 0)))], 1)
     return h, dh + _t_mm(jnp.concatenate([i, v], 1), jnp.concatenate([z1, z2], 1))
+
+def _merge(h1, h2, b):
+    n1 = h1.shape[-1] - b
+    return _join(h1[:, :n1, :n1], h1[:, n1:, :n1], h1[:, :n1, n1:], -h1[:, n1:, n1:],
+        h2[:, :b, :b], h2[:, :b, b:], h2[:, b:, :b], h2[:, b:, b:])
+
+def _pairs(g1, w1, b1, g2, w2, b2):
+    b = g1.shape[-1]
+    k1 = _strips(g1 / (1 + g1 * b1), w1, "near")  # [bits, v, f]
+    k2 = _strips(g2 / (1 + g2 * b2), w2, "far")  # [v, f, bits]
+    r1 = b1[:, :, None]
+    eye = jnp.eye(b + 2, dtype=g1.dtype)[None]
+    e = eye[:, :b] - r1 * k1[:, :b]
+    et = eye[:, :, :b] - k1[:, :, :b] * b1[:, None]
+    r = r1 * (eye[:, :b, :b] - k1[:, :b, :b] * b1[:, None])
+    z = jnp.concatenate([jnp.ones((b1.shape[0], 2), b1.dtype), -b2], 1)
+    f = k2[:, 2:] * z[:, None] + eye[:, 2:]
+    ft = k2[:, :, 2:] * z[:, :, None] + eye[:, :, 2:]
+    rr = jnp.pad(b2, ((0, 0), (2, 0)))
+    o = z[:, :, None] * k2 * z[:, None] - eye * rr[:, None]
+    return _join(k1, e, et, r, k2[:, 2:, 2:], f, ft, o)
 
 # ---- sweep
 @jax.custom_jvp
@@ -220,13 +236,14 @@ def compile_tiles(g, rw, rb, b=8):
     def arrange(a):
         a = jnp.pad(a, ((0, 0), (0, rows - m), (0, -n % b))).reshape(tiles, rows, panels, b)
         return jnp.transpose(a, (1, 2, 0, 3)).reshape(-1, b)
-    h = _strips(arrange(g), arrange(rw), arrange(rb)) # (rows, panels, tiles)
+    cells = [arrange(x).reshape(rows // 2, 2, -1, b) for x in (g, rw, rb)]
+    flat = lambda a: a.reshape(-1, *a.shape[2:])
+    h = _pairs(*(flat(x[:, k]) for k in (0, 1) for x in cells))
+    rows //= 2
     while rows > 1:
         h = h.reshape(rows // 2, 2, panels * tiles, *h.shape[1:])
-        last = rows == 2
-        f = (lambda a: a.reshape(-1, *a.shape[2:]))
-        h1, h2 = f(h[:, 0]), f(h[:, 1])
-        if last:
+        h1, h2 = flat(h[:, 0]), flat(h[:, 1])
+        if rows == 2:
             h2 = h2[:, :-b, :-b]
         h = _merge(h1, h2, b)
         rows //= 2
