@@ -47,7 +47,7 @@ _EDGE = 8
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
 
-Matrices = Float[Array, "n rows cols"]
+Matrices = Float[Array, "_ _ _"]
 
 
 def compile_lines(
@@ -210,8 +210,8 @@ def _strips(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_first: bo
 
 @_strips.defjvp
 def _strips_jvp(bits_first: bool, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    dg, dr = tangents
-    h, nodes, w = _strip_solve(*primals, bits_first)
+    (g, r), (dg, dr) = primals, tangents
+    h, nodes, w = _strip_solve(g, r, bits_first)
     n, edge = dg.shape
     bits, far = (slice(0, edge), edge + 1) if bits_first else (slice(2, None), 1)
     eye = np.eye(edge + 2)
@@ -288,7 +288,7 @@ def _pairs(near: Any, far: Any) -> Matrices:
 def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Float[Array, "panels tiles ports ports"]:
     """Panels of _EDGE whole bit lines; ports: near bits, then near and far end of each word line in turn."""
     tiles, n_word, n_bit = g.shape
-    rows = max(_EDGE, 1 << (n_word - 1).bit_length())
+    rows = max(4, 1 << (n_word - 1).bit_length())
     panels = -(-n_bit // _EDGE)
 
     def arranged(a: Array) -> Array:
@@ -371,7 +371,8 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int) -> Matrices:
     panels, tiles, ports, _ = h.shape
-    rows, keep = (ports - _EDGE) // 2, n_word + -n_word % 8
+    rows = (ports - _EDGE) // 2
+    keep = min(rows, n_word + -n_word % 8)
     h = _symmetric(h)
     words = h[:, :, _EDGE:, _EDGE:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
     bits = h[:, :, :_EDGE, _EDGE:].reshape(panels, tiles, _EDGE, rows, 2)[:, :, :, :keep]
