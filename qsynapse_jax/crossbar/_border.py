@@ -18,20 +18,24 @@ T = TypeVar("T")
 _MAX_SOLVES = 60
 
 
-def check_array(g: jax.Array, wires: Any) -> None:
-    """Refuses a `g` that is no array of cells, and wires that are none."""
+def check_array(g: jax.Array, wires: Any, *, tiles: bool = False) -> None:
+    """Refuses a `g` that is no array of cells (or, with `tiles`, several), and wires that are none."""
     if not isinstance(wires, Wires):
         raise ValueError(
             f"Argument `wires` must be a `Wires`, but is a {type(wires).__name__}; "
             "write e.g. `Wires(r_word=1.0, r_bit=1.0)`."
         )
-    if g.ndim != 2:
+    if tiles and g.ndim < 2:
+        raise ValueError(
+            f"Argument `g` must have shape (wl, bl), or (*tiles, wl, bl) for several arrays, but has shape {g.shape}."
+        )
+    if not tiles and g.ndim != 2:
         raise ValueError(
             f"Argument `g` must have shape (wl, bl), but has shape {g.shape}; use `jax.vmap` for a batch of arrays."
         )
     if 0 in g.shape:
         raise ValueError(f"Argument `g` must have at least one cell, but has shape {g.shape}.")
-    wires.check_shape(g.shape)
+    wires.check_shape(g.shape[-2:])
 
 
 def check_law(cell: Any) -> None:
@@ -102,7 +106,7 @@ def outcome(
 
     result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
-    counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape)]
+    counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape[-2:])]
     held = jnp.all(jnp.stack(counts) <= jnp.asarray(opens))
     result = RESULTS.where(held, result, RESULTS.unexpected_opens)
     not_negative = jnp.all(jnp.stack([jnp.all(leaf >= 0) for leaf in jax.tree.leaves(wires)]))

@@ -176,9 +176,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     # Absent terms are left out, not zero-filled: a product with zeros costs as much as any other.
     rhs: Any = sum(at_word) - sum(at_bit) - sum(map(z, injected))
     slope = conductance(law, g, v[:1] if law.linear else v)
-    # Both known sides must depend on the tangents, or `custom_linear_solve` refuses to be transposed.
-    nothing = jnp.broadcast_to(0 * rhs[:, 0, :1], point.phi.shape)
-    dv, dphi = _cell_voltages(tolerance, slope, z, rhs, nothing - sum(passed))
+    dv, dphi = _cell_voltages(tolerance, slope, z, rhs, jnp.zeros_like(point.phi) - sum(passed))
     current = slope * dv + sum(injected)
     unmoved: Any = np.zeros((), jax.dtypes.float0)
     # Around a point that is not the operating point a tangent means nothing, even if its own solve has converged.
@@ -219,16 +217,13 @@ def tangent_of(function: Any, primals: tuple[Any, ...], tangents: tuple[Any, ...
     return jax.jvp(function, primals, jax.tree.map(filled, primals, tangents))[1]
 
 
-_Pair = tuple[Cells, Float[Array, "batch opens"]]
-
-
 def _cell_voltages(
     tolerance: Tolerance,
     slope: Float[Array, "lines wl bl"],
     z: Impedance,
     rhs: Cells,
     passed: Float[Array, "batch opens"],
-) -> _Pair:
+) -> tuple[Cells, Float[Array, "batch opens"]]:
     """Solves x + Z D x - C q = rhs and C'D x + H q = passed, D = `slope`, for (x, q); linear, with a transpose.
 
     Failure is NaN.
@@ -237,20 +232,33 @@ def _cell_voltages(
     held = jax.lax.stop_gradient(z)
     shape = rhs.shape[1:]
 
-    def loaded(unknown: _Pair) -> _Pair:
-        x, q = unknown
-        return x + z(slope * x) - z.lift(q, shape), z.passed(slope * x, q)
+    # One array for both unknowns: `custom_linear_solve` refuses to be transposed where one of several does not depend
+    # on what is differentiated.
+    def packed(x: Cells, q: jax.Array) -> jax.Array:
+        return jnp.concatenate([x.reshape(x.shape[0], -1), q], axis=1) if any(z.opens) else x
 
-    def solve(_: Any, known: _Pair) -> _Pair:
-        rhs, passed = known
+    def unpacked(both: jax.Array) -> tuple[Cells, jax.Array]:
+        if not any(z.opens):
+            return both, passed
+        x, q = jnp.split(both, [shape[0] * shape[1]], axis=1)
+        return x.reshape(-1, *shape), q
+
+    def loaded(unknown: jax.Array) -> jax.Array:
+        x, q = unpacked(unknown)
+        current = slope * x
+        return packed(x + z(current) - z.lift(q, shape), z.passed(current, q)) if any(z.opens) else x + z(current)
+
+    def solve(_: Any, known: jax.Array) -> jax.Array:
+        rhs, passed = unpacked(known)
         point = load(tolerance, held_slope, held, rhs, passed)
         one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(rhs.dtype)
         q = one_or_nan * point.phi
-        return rhs + held.lift(q, shape) - held(one_or_nan * point.current), q
+        x = rhs - held(one_or_nan * point.current)
+        return packed(x + held.lift(q, shape), q) if any(z.opens) else x
 
-    def transpose_solve(_: Any, known: _Pair) -> _Pair:
-        c, d = known
-        r, q = solve(None, (held(c), held.passed(c) + d))
-        return c - held_slope * r, q
+    def transpose_solve(_: Any, known: jax.Array) -> jax.Array:
+        c, d = unpacked(known)
+        r, q = unpacked(solve(None, packed(held(c), held.passed(c) + d)))
+        return packed(c - held_slope * r, q)
 
-    return jax.lax.custom_linear_solve(loaded, (rhs, passed), solve, transpose_solve)
+    return unpacked(jax.lax.custom_linear_solve(loaded, packed(rhs, passed), solve, transpose_solve))

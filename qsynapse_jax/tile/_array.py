@@ -1,7 +1,6 @@
 """A weight matrix on crossbar tiles: weights -> codes -> conductances -> effective conductances -> weights again."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -9,10 +8,6 @@ from qsynapse_jax._checks import as_floating
 from qsynapse_jax.cells import AbstractCell
 from qsynapse_jax.crossbar import Wires, effective_conductance
 from qsynapse_jax.tile._split import checked_tile_shape, join, split
-
-# Tiles solved at once: enough to feed the cores, few enough that their working set (about five arrays of wl x wl x bl
-# numbers each) stays in cache. On two cores 4 tiles of 64 x 64 were 1.6 times faster than 1 and 2.3 times than 108.
-_CELLS_AT_ONCE = 4 * 64**3
 
 
 class TiledArray(eqx.Module):
@@ -68,14 +63,8 @@ class TiledArray(eqx.Module):
         if wires is None:
             return g
         tiles = split(g, self.tile)
-        down, across, wl, bl = tiles.shape
-        at_once = max(1, _CELLS_AT_ONCE // (min(wl, bl) * wl * bl))
-
-        def compile_circuit(one: Float[Array, "wl bl"]) -> Float[Array, "wl bl"]:
-            return effective_conductance(one, wires, throw=throw)
-
-        g_eff = jax.lax.map(compile_circuit, tiles.reshape(-1, wl, bl), batch_size=min(at_once, down * across))
-        return join(g_eff.reshape(tiles.shape), (g.shape[0], g.shape[1]))
+        g_eff = effective_conductance(tiles, wires, throw=throw)
+        return join(g_eff, (g.shape[0], g.shape[1]))
 
     def weight(self, g: Float[Array, "rows lines"]) -> Float[Array, "rows cols"]:
         """Weights that (effective) conductances [S] stand for.

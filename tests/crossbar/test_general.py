@@ -273,3 +273,29 @@ def test_wrong_use_is_named(change, message):
     arguments = {"wires": qs.crossbar.Wires(1.0, 1.0), **change}
     with unchecked(), pytest.raises(ValueError, match=message):
         qs.crossbar.solve(G, V_IN, **arguments)
+
+
+@x64
+def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
+    """Several arrays at once, by elimination and by one solve a line; the certificate is small because it is true."""
+    wires = qs.crossbar.Wires(r_word=SEGMENTS, r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
+    g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
+    key = jax.random.key(3)
+    eliminated, difference = qs.crossbar.effective_conductance(g, wires, certificate=key)
+    by_line = qs.crossbar.effective_conductance(g, wires, solver="conjugate_gradient")
+    np.testing.assert_allclose(eliminated, by_line, rtol=0, atol=1e-12 * float(jnp.max(by_line)))
+    assert 0 < difference < 1e-11
+    # A loose solve does not pass it.
+    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver="modal", rtol=1e-2)
+    assert difference > 1e-6
+
+
+@x64
+def test_one_bad_array_of_several_leaves_the_others_alone():
+    g = np.stack([G, -G, 3 * G])
+    wires = qs.crossbar.Wires(1.0, 1.0)
+    with pytest.raises(ValueError, match=r"`g` must be non-negative and finite, but g\[1, 0, 0\]"):
+        qs.crossbar.effective_conductance(g, wires)
+    g_eff = qs.crossbar.effective_conductance(g, wires, throw=False)
+    assert np.all(np.isnan(g_eff[1]))
+    np.testing.assert_allclose(g_eff[2], qs.crossbar.effective_conductance(3 * G, wires), rtol=1e-12)
