@@ -97,13 +97,7 @@ class Wires(eqx.Module):
 
     def branches(self, shape: tuple[int, ...]) -> tuple[Float[Array, "wl bl"], Float[Array, "wl bl"]]:
         """Resistance between every cell and the one before it, or its terminal [ohm], in word lines and bit lines."""
-        widest = reduce(np.promote_types, (r.dtype for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)))
-        r_word, r_bit, r_driver, r_sense = (
-            r.astype(widest) for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)
-        )
-        word = jnp.broadcast_to(r_word, shape)
-        bit = jnp.broadcast_to(jnp.expand_dims(r_bit, -1) if r_bit.ndim == 1 else r_bit, shape)
-        return word.at[:, 0].add(r_driver), bit.at[-1].add(r_sense)
+        return _branches(jnp, shape, self.r_word, self.r_bit, self.r_driver, self.r_sense)
 
     def count_opens(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Places to hold for opens in word lines and in bit lines."""
@@ -111,9 +105,12 @@ class Wires(eqx.Module):
             return self.opens, self.opens
         if not is_concrete(self) or all(leaf.ndim == 0 for leaf in jax.tree.leaves(self)):
             return 0, 0
-        large = [int(np.sum(np.asarray(r) >= LARGE)) for r in self.branches(shape)]
+        # In NumPy: what JAX computes while it traces has no value to count.
+        values = (np.asarray(r) for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense))
+        branches = _branches(np, shape, *values)
+        large = [int(np.sum(r >= LARGE)) for r in branches]
         if sum(large) > _MOST_LARGE * sum(shape):
-            large = [int(np.sum(np.isinf(r))) for r in self.branches(shape)]
+            large = [int(np.sum(np.isinf(r))) for r in branches]
         return large[0], large[1]
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
@@ -130,3 +127,14 @@ class Wires(eqx.Module):
                     f"Argument `{name}` must be a scalar or have shape {expected} for an array of {shape}, but has "
                     f"shape {value.shape}."
                 )
+
+
+def _branches(xp: Any, shape: tuple[int, ...], r_word: Any, r_bit: Any, r_driver: Any, r_sense: Any) -> tuple[Any, Any]:
+    """`Wires.branches` in JAX or NumPy."""
+    widest = reduce(np.promote_types, (r.dtype for r in (r_word, r_bit, r_driver, r_sense)))
+    r_word, r_bit, r_driver, r_sense = (r.astype(widest) for r in (r_word, r_bit, r_driver, r_sense))
+    row, column = xp.arange(shape[0])[:, None], xp.arange(shape[1])[None, :]
+    end_of_word = xp.where(column == 0, xp.broadcast_to(r_driver.reshape(-1, 1), shape), xp.zeros((), widest))
+    end_of_bit = xp.where(row == shape[0] - 1, xp.broadcast_to(r_sense.reshape(1, -1), shape), xp.zeros((), widest))
+    word = xp.broadcast_to(r_word, shape) + end_of_word
+    return word, xp.broadcast_to(r_bit[:, None] if r_bit.ndim == 1 else r_bit, shape) + end_of_bit

@@ -244,6 +244,10 @@ def test_severe_drop_converges_in_few_steps(n, r, low, high):
 def test_wires_under_vmap_and_jit():
     resistances = jnp.asarray([0.0, 1.0, 30.0])
 
+    broken = qs.crossbar.Wires(1.0, r_driver=with_opens(np.ones(7), 2))
+    alone = qs.crossbar.solve(G, V_IN, broken).i_out
+    np.testing.assert_allclose(jax.jit(lambda g: qs.crossbar.solve(g, V_IN, broken).i_out)(G), alone, rtol=1e-12)
+
     @jax.jit
     @jax.vmap
     def total(r):
