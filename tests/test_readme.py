@@ -14,13 +14,22 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "experiments" / "README.md", *sorted((RO
 
 
 def test_the_example_runs_and_prints_what_it_computes(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, more = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 15
     names: dict = {}
     exec(example, names)
     assert "bit line 0 carries" in capsys.readouterr().out
     np.testing.assert_allclose(names["v_in"] @ names["g_eff"], names["sol"].i_out, rtol=1e-5)
     assert names["sensitivity"].shape == (64, 64)
+    exec(more, names)
+    ratio = names["nonlinear"].i_out / names["sol"].i_out
+    assert np.all((ratio > 1) & (ratio < np.sinh(0.6) / 0.6))  # 0.2 V across cells of k = 3 / V, less the drop
+    # One word line on of 64: the others leak through 1 Gohm, or from line to line.
+    assert np.all(names["selected"].i_out < names["sneak_paths"].i_out + 1e-6)
+    i_in = np.asarray(names["sneak_paths"].i_in)
+    assert np.all(np.abs(np.delete(i_in, 3)) < 1e-5 * i_in[3])  # floating lines pass nothing
+    assert 0.9 < names["half_selected"].v_cell[3, 5] < 1.0
+    assert np.all(names["tapered"].i_out < names["sol"].i_out)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
