@@ -99,6 +99,11 @@ def _tmm(a: Matrices, b: Matrices) -> Matrices:
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=EXACT)
 
 
+def _mmt(a: Matrices, bt: Matrices) -> Matrices:
+    """a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
+    return jax.lax.dot_general(a, bt, (((2,), (2,)), ((0,), (0,))), precision=EXACT)
+
+
 def _t(a: Array) -> Array:
     return jnp.swapaxes(a, -1, -2)
 
@@ -248,13 +253,13 @@ def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     da, de, det, dr, dc, df, dft, do = tangents
     near, far = da.shape[-1], do.shape[-1]
     h, v, i = _join_solve(*primals)
-    dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mm(dr, i)
-    di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mm(dc, v)
+    dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mmt(dr, _t(i))
+    di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mmt(dc, _t(v))
     apart = jnp.concatenate(
         [jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))],
         1,
     )
-    return h, apart + _tmm(jnp.concatenate([i, v], 1), jnp.concatenate([dv, di], 1))
+    return h, apart + _tmm(i, dv) + _tmm(v, di)
 
 
 def _pairs(near: Any, far: Any) -> Matrices:
@@ -358,14 +363,15 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     a, t, _, _, _, r, _, eb = primals
     da, dt, dc, de, _, dr, dcb, deb = tangents
     out, x, v, i = _absorb_solve(*primals)
-    tx, vb = _mm(t, x), _mm(eb, _t(x))
-    i_old, v_old, i_new, v_new = (_t(y) for y in (tx, -_mm(tx, r), _mm(vb, a), vb))
-    dv = _mm(0.5 * (da + _t(da)), v)
-    di = de - _mm(dr, i)
+    tx, v_new = _mm(t, x), _mm(x, _t(eb))
+    i_old, v_old, i_new = _t(tx), -_t(_mm(tx, r)), _mm(a, v_new)
+    vt, it = _t(v), _t(i)
+    dv = _mmt(0.5 * (da + _t(da)), vt)
+    di = de - _mmt(dr, it)
     return out, (
         dc + _tmm(i, di + de) + _tmm(v, dv),
-        _mm(dt, v) + _tmm(i_old, di) + _tmm(v_old, dv),
-        dcb + _mm(deb, i) + _tmm(i_new, di) + _tmm(v_new, dv),
+        _mmt(dt, vt) + _tmm(i_old, di) + _tmm(v_old, dv),
+        dcb + _mmt(deb, it) + _tmm(i_new, di) + _tmm(v_new, dv),
     )
 
 
