@@ -14,8 +14,8 @@ and currents i they share follow from  v = E_a x_a - R_a i,  i = C_b v + E_b^T x
 
 which is always regular: R and C are positive semidefinite. Three stages use it:
 
-- strips: a word line and 8 of its cells are a ladder, condensed in closed form (`_strips`);
-- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to 8 whole bit lines (`_join`);
+- strips: a word line and 8 (or 16) of its cells are a ladder, condensed in closed form (`_strips`);
+- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to whole bit lines (`_join`);
 - sweep: panels are absorbed from the far end over all word lines (`_absorb`). Only conductances A remain, and for
   every finished bit line the row T of its terminal currents per volt on the word lines: minus the answer, in the end.
 
@@ -40,9 +40,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._impedance import EXACT
-
-# Bit lines in a panel. The sweep costs 1/_EDGE, the strips' pairs _EDGE: at 64 lines 4 and 16 take 1.7 times as long.
-_EDGE = 8
 
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
@@ -86,7 +83,10 @@ def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
     tall = g.shape[1] > g.shape[2]
     if tall:  # the sweep inverts matrices of the driven side: by reciprocity let it be the shorter
         g, r_word, r_bit = _t(g), _t(r_bit), _t(r_word)
-    g_eff = _sweep(_panels(g, r_word, r_bit), g.shape[1])[:, : g.shape[1], : g.shape[2]]
+    # Bit lines in a panel: the sweep costs 1/edge, joining strips edge. At 64 lines 4 and 16 take 1.7 times as long as
+    # 8; at 128, 16 saves 1/8 of the gradient.
+    edge = 8 if g.shape[1] <= 96 else 16
+    g_eff = _sweep(_panels(g, r_word, r_bit, edge), g.shape[1], edge)[:, : g.shape[1], : g.shape[2]]
     return (_t(g_eff) if tall else g_eff)[:, ::-1]
 
 
@@ -100,7 +100,7 @@ def _tmm(a: Matrices, b: Matrices) -> Matrices:
 
 
 def _mmt(a: Matrices, bt: Matrices) -> Matrices:
-    """a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
+    """Product a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
     return jax.lax.dot_general(a, bt, (((2,), (2,)), ((0,), (0,))), precision=EXACT)
 
 
@@ -153,7 +153,7 @@ def _inverse(a: Matrices) -> Matrices:
     return jax.lax.fori_loop(0, size // block, step, a)
 
 
-# --- strips: one word line, _EDGE cells -------------------------------------------------------------------------------
+# --- strips: one word line, `edge` cells -----------------------------------------------------------------------------
 
 
 def _ladder(g: Float[Array, "edge n"], r: Float[Array, "edge n"]) -> tuple[Array, Array, Array, Array]:
@@ -275,8 +275,7 @@ def _pairs(near: Any, far: Any) -> Matrices:
     eye = jnp.eye(edge + 2, dtype=g1.dtype)[None]
     bits1, bits2 = slice(0, edge), slice(2, None)
     r1c, r1r = r1[:, :, None], r1[:, None]
-    scale = jnp.pad(-r2, ((0, 0), (2, 0)))
-    scale = scale.at[:, :2].set(1)
+    scale = jnp.pad(-r2, ((0, 0), (2, 0)), constant_values=1)
     wires = jnp.pad(r2, ((0, 0), (2, 0)))
     return _join(
         h1,
@@ -290,19 +289,19 @@ def _pairs(near: Any, far: Any) -> Matrices:
     )
 
 
-def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Float[Array, "panels tiles ports ports"]:
-    """Panels of _EDGE whole bit lines; ports: near bits, then near and far end of each word line in turn."""
+def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Float[Array, "panels tiles ports ports"]:
+    """Panels of `edge` whole bit lines; ports: near bits, then near and far end of each word line in turn."""
     tiles, n_word, n_bit = g.shape
     rows = max(4, 1 << (n_word - 1).bit_length())
-    panels = -(-n_bit // _EDGE)
+    panels = -(-n_bit // edge)
 
     def arranged(a: Array) -> Array:
         # Beyond the far ends r = 0 and g = 0: exact.
-        a = jnp.pad(a, ((0, 0), (0, rows - n_word), (0, panels * _EDGE - n_bit)))
-        return jnp.transpose(a.reshape(tiles, rows, panels, _EDGE), (1, 2, 0, 3))
+        a = jnp.pad(a, ((0, 0), (0, rows - n_word), (0, panels * edge - n_bit)))
+        return jnp.transpose(a.reshape(tiles, rows, panels, edge), (1, 2, 0, 3)).reshape(-1, edge)
 
     def halves(a: Array) -> list[Array]:
-        a = a.reshape(rows // 2, 2, panels * tiles, *a.shape[-(1 + (a.shape[-1] != _EDGE)) :])
+        a = a.reshape(rows // 2, 2, panels * tiles, *a.shape[1:])
         return [a[:, k].reshape(-1, *a.shape[3:]) for k in (0, 1)]
 
     near, far = zip(*(halves(arranged(a)) for a in (g, r_word, r_bit)), strict=True)
@@ -311,9 +310,8 @@ def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Float[Array, "pan
     while rows > 1:
         h1, h2 = halves(h)
         if rows == 2:  # nothing lies beyond the far ends of the bit lines
-            h2 = h2[:, :-_EDGE, :-_EDGE]
-        own, shared, rest = slice(None, -_EDGE), slice(-_EDGE, None), slice(_EDGE, None)
-        first = slice(None, _EDGE)
+            h2 = h2[:, :-edge, :-edge]
+        own, shared, first, rest = slice(None, -edge), slice(-edge, None), slice(None, edge), slice(edge, None)
         h = _join(
             h1[:, own, own],
             h1[:, shared, own],
@@ -375,13 +373,13 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     )
 
 
-def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int) -> Matrices:
+def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int, edge: int) -> Matrices:
     panels, tiles, ports, _ = h.shape
-    rows = (ports - _EDGE) // 2
+    rows = (ports - edge) // 2
     keep = min(rows, n_word + -n_word % 8)
     h = _symmetric(h)
-    words = h[:, :, _EDGE:, _EDGE:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
-    bits = h[:, :, :_EDGE, _EDGE:].reshape(panels, tiles, _EDGE, rows, 2)[:, :, :, :keep]
+    words = h[:, :, edge:, edge:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
+    bits = h[:, :, :edge, edge:].reshape(panels, tiles, edge, rows, 2)[:, :, :, :keep]
     blocks = (
         words[:, :, :, 0, :, 0],
         words[:, :, :, 1, :, 0],
@@ -397,7 +395,7 @@ def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int) -> Matrices
         return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
 
     zero = jnp.zeros((tiles, keep, keep), h.dtype)
-    start = (zero, jnp.zeros((tiles, panels * _EDGE, keep), h.dtype))
-    at = np.arange(panels, dtype=np.int32) * np.int32(_EDGE)
+    start = (zero, jnp.zeros((tiles, panels * edge, keep), h.dtype))
+    at = np.arange(panels, dtype=np.int32) * np.int32(edge)
     (_, t), _ = jax.lax.scan(step, start, (at, blocks), reverse=True)
     return -_t(t)
