@@ -14,8 +14,8 @@ and currents i they share follow from  v = E_a x_a - R_a i,  i = C_b v + E_b^T x
 
 which is always regular: R and C are positive semidefinite. Three stages use it:
 
-- strips: a word line and 8 of its cells are a ladder, condensed in closed form (`_strips`);
-- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to 8 whole bit lines (`_join`);
+- strips: a word line and 8 (or 16) of its cells are a ladder, condensed in closed form (`_strips`);
+- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to whole bit lines (`_join`);
 - sweep: panels are absorbed from the far end over all word lines (`_absorb`). Only conductances A remain, and for
   every finished bit line the row T of its terminal currents per volt on the word lines: minus the answer, in the end.
 
@@ -41,9 +41,6 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._impedance import EXACT
 
-# Bit lines in a panel. The sweep costs 1/_EDGE, the strips' pairs _EDGE: at 64 lines 4 and 16 take 1.7 times as long.
-_EDGE = 8
-
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
 
@@ -64,7 +61,7 @@ def compile_lines(
         Effective conductances [S].
 
     Gradients: forward and reverse, any order, in all arguments.
-    Accuracy: that of the dtype; float32 within 1e-6 of the largest entry, 100 ohm and 1 kohm cells at 128 lines too.
+    Accuracy: float32 within 2e-6 of the largest entry at 128 lines (1 ohm, 10k-1M; with 100 ohm and 1k cells 2e-7).
     """
     tiles = [a.reshape(-1, *g.shape[-2:]) for a in (g, r_word, r_bit)]
     count, n_word, n_bit = tiles[0].shape
@@ -86,7 +83,10 @@ def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
     tall = g.shape[1] > g.shape[2]
     if tall:  # the sweep inverts matrices of the driven side: by reciprocity let it be the shorter
         g, r_word, r_bit = _t(g), _t(r_bit), _t(r_word)
-    g_eff = _sweep(_panels(g, r_word, r_bit), g.shape[1])[:, : g.shape[1], : g.shape[2]]
+    # Bit lines in a panel: the sweep costs 1/edge, joining strips edge. At 64 lines 4 and 16 take 1.7 times as long as
+    # 8; at 128, 16 saves 1/8 of the gradient.
+    edge = 8 if g.shape[1] <= 96 else 16
+    g_eff = _sweep(_panels(g, r_word, r_bit, edge), g.shape[1], edge)[:, : g.shape[1], : g.shape[2]]
     return (_t(g_eff) if tall else g_eff)[:, ::-1]
 
 
@@ -97,6 +97,11 @@ def _mm(a: Matrices, b: Matrices) -> Matrices:
 def _tmm(a: Matrices, b: Matrices) -> Matrices:
     """a^T b."""
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=EXACT)
+
+
+def _mmt(a: Matrices, bt: Matrices) -> Matrices:
+    """Product a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
+    return jax.lax.dot_general(a, bt, (((2,), (2,)), ((0,), (0,))), precision=EXACT)
 
 
 def _t(a: Array) -> Array:
@@ -148,7 +153,7 @@ def _inverse(a: Matrices) -> Matrices:
     return jax.lax.fori_loop(0, size // block, step, a)
 
 
-# --- strips: one word line, _EDGE cells -------------------------------------------------------------------------------
+# --- strips: one word line, `edge` cells -----------------------------------------------------------------------------
 
 
 def _ladder(g: Float[Array, "edge n"], r: Float[Array, "edge n"]) -> tuple[Array, Array, Array, Array]:
@@ -248,13 +253,13 @@ def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     da, de, det, dr, dc, df, dft, do = tangents
     near, far = da.shape[-1], do.shape[-1]
     h, v, i = _join_solve(*primals)
-    dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mm(dr, i)
-    di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mm(dc, v)
+    dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mmt(dr, _t(i))
+    di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mmt(dc, _t(v))
     apart = jnp.concatenate(
         [jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))],
         1,
     )
-    return h, apart + _tmm(jnp.concatenate([i, v], 1), jnp.concatenate([dv, di], 1))
+    return h, apart + _tmm(i, dv) + _tmm(v, di)
 
 
 def _pairs(near: Any, far: Any) -> Matrices:
@@ -270,8 +275,7 @@ def _pairs(near: Any, far: Any) -> Matrices:
     eye = jnp.eye(edge + 2, dtype=g1.dtype)[None]
     bits1, bits2 = slice(0, edge), slice(2, None)
     r1c, r1r = r1[:, :, None], r1[:, None]
-    scale = jnp.pad(-r2, ((0, 0), (2, 0)))
-    scale = scale.at[:, :2].set(1)
+    scale = jnp.pad(-r2, ((0, 0), (2, 0)), constant_values=1)
     wires = jnp.pad(r2, ((0, 0), (2, 0)))
     return _join(
         h1,
@@ -285,19 +289,19 @@ def _pairs(near: Any, far: Any) -> Matrices:
     )
 
 
-def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Float[Array, "panels tiles ports ports"]:
-    """Panels of _EDGE whole bit lines; ports: near bits, then near and far end of each word line in turn."""
+def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Float[Array, "panels tiles ports ports"]:
+    """Panels of `edge` whole bit lines; ports: near bits, then near and far end of each word line in turn."""
     tiles, n_word, n_bit = g.shape
     rows = max(4, 1 << (n_word - 1).bit_length())
-    panels = -(-n_bit // _EDGE)
+    panels = -(-n_bit // edge)
 
     def arranged(a: Array) -> Array:
         # Beyond the far ends r = 0 and g = 0: exact.
-        a = jnp.pad(a, ((0, 0), (0, rows - n_word), (0, panels * _EDGE - n_bit)))
-        return jnp.transpose(a.reshape(tiles, rows, panels, _EDGE), (1, 2, 0, 3))
+        a = jnp.pad(a, ((0, 0), (0, rows - n_word), (0, panels * edge - n_bit)))
+        return jnp.transpose(a.reshape(tiles, rows, panels, edge), (1, 2, 0, 3)).reshape(-1, edge)
 
     def halves(a: Array) -> list[Array]:
-        a = a.reshape(rows // 2, 2, panels * tiles, *a.shape[-(1 + (a.shape[-1] != _EDGE)) :])
+        a = a.reshape(rows // 2, 2, panels * tiles, *a.shape[1:])
         return [a[:, k].reshape(-1, *a.shape[3:]) for k in (0, 1)]
 
     near, far = zip(*(halves(arranged(a)) for a in (g, r_word, r_bit)), strict=True)
@@ -306,9 +310,8 @@ def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Float[Array, "pan
     while rows > 1:
         h1, h2 = halves(h)
         if rows == 2:  # nothing lies beyond the far ends of the bit lines
-            h2 = h2[:, :-_EDGE, :-_EDGE]
-        own, shared, rest = slice(None, -_EDGE), slice(-_EDGE, None), slice(_EDGE, None)
-        first = slice(None, _EDGE)
+            h2 = h2[:, :-edge, :-edge]
+        own, shared, first, rest = slice(None, -edge), slice(-edge, None), slice(None, edge), slice(edge, None)
         h = _join(
             h1[:, own, own],
             h1[:, shared, own],
@@ -338,10 +341,12 @@ def _symmetric_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 
 
 def _absorb_solve(a: Array, t: Array, c: Array, e: Array, et: Array, r: Array, cb: Array, eb: Array) -> tuple[Any, ...]:
-    x = _inverse(jnp.eye(a.shape[-1], dtype=a.dtype)[None] + _mm(r, a))
+    eye = jnp.eye(a.shape[-1], dtype=a.dtype)[None]
+    x = _inverse(eye + _mm(r, a))
     v = _mm(x, e)
     i = _mm(a, v)
-    return (c + _mm(et, i), _mm(t, v), cb + _mm(eb, i)), x, v, i
+    # Of T v only the change is left to the product: as a plain product it was float32's largest error, 5e-6 at 128.
+    return (c + _mm(et, i), t + _mm(t, v - eye), cb + _mm(eb, i)), x, v, i
 
 
 @jax.custom_jvp
@@ -358,24 +363,24 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     a, t, _, _, _, r, _, eb = primals
     da, dt, dc, de, _, dr, dcb, deb = tangents
     out, x, v, i = _absorb_solve(*primals)
-    tx, vb = _mm(t, x), _mm(eb, _t(x))
-    i_old, v_old, i_new, v_new = (_t(y) for y in (tx, -_mm(tx, r), _mm(vb, a), vb))
-    dv = _mm(0.5 * (da + _t(da)), v)
-    di = de - _mm(dr, i)
+    tx, v_new = _mm(t, x), _mm(x, _t(eb))
+    i_old, v_old, i_new = _t(tx), -_t(_mm(tx, r)), _mm(a, v_new)
+    vt, it = _t(v), _t(i)
+    dv = _mmt(0.5 * (da + _t(da)), vt)
+    di = de - _mmt(dr, it)
     return out, (
         dc + _tmm(i, di + de) + _tmm(v, dv),
-        _mm(dt, v) + _tmm(i_old, di) + _tmm(v_old, dv),
-        dcb + _mm(deb, i) + _tmm(i_new, di) + _tmm(v_new, dv),
+        _mmt(dt, vt) + _tmm(i_old, di) + _tmm(v_old, dv),
+        dcb + _mmt(deb, it) + _tmm(i_new, di) + _tmm(v_new, dv),
     )
 
 
-def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int) -> Matrices:
+def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int, edge: int) -> Matrices:
     panels, tiles, ports, _ = h.shape
-    rows = (ports - _EDGE) // 2
-    keep = min(rows, n_word + -n_word % 8)
+    rows, keep = (ports - edge) // 2, min((ports - edge) // 2, n_word + -n_word % 8)
     h = _symmetric(h)
-    words = h[:, :, _EDGE:, _EDGE:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
-    bits = h[:, :, :_EDGE, _EDGE:].reshape(panels, tiles, _EDGE, rows, 2)[:, :, :, :keep]
+    words = h[:, :, edge:, edge:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
+    bits = h[:, :, :edge, edge:].reshape(panels, tiles, edge, rows, 2)[:, :, :, :keep]
     blocks = (
         words[:, :, :, 0, :, 0],
         words[:, :, :, 1, :, 0],
@@ -391,7 +396,7 @@ def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int) -> Matrices
         return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
 
     zero = jnp.zeros((tiles, keep, keep), h.dtype)
-    start = (zero, jnp.zeros((tiles, panels * _EDGE, keep), h.dtype))
-    at = np.arange(panels, dtype=np.int32) * np.int32(_EDGE)
+    start = (zero, jnp.zeros((tiles, panels * edge, keep), h.dtype))
+    at = np.arange(panels, dtype=np.int32) * np.int32(edge)
     (_, t), _ = jax.lax.scan(step, start, (at, blocks), reverse=True)
     return -_t(t)
