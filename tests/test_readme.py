@@ -29,7 +29,7 @@ def test_the_example_runs_and_prints_what_it_computes(capsys):
     i_in = np.asarray(names["sneak_paths"].i_in)
     assert np.all(np.abs(np.delete(i_in, 3)) < 1e-5 * i_in[3])  # floating lines pass nothing
     assert 0.9 < names["half_selected"].v_cell[3, 5] < 1.0
-    assert np.all(names["tapered"].i_out < names["sol"].i_out)
+    assert np.sum(names["tapered"].i_out) < np.sum(names["sol"].i_out)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

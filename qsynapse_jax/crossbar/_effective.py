@@ -99,7 +99,7 @@ def effective_conductance(
 
     Gradients: forward and reverse, any order, in `g` and every wire value.
 
-    Accuracy: by elimination within 1e-6 of the largest entry in float32 and 1e-13 in float64, whatever the drop.
+    Accuracy: by elimination within 2e-6 of the largest entry in float32 and 1e-12 in float64, whatever the drop.
 
     Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve a
         line costs 4 N^4 operations an iteration and five arrays of N^3 numbers.
