@@ -24,6 +24,9 @@ from qsynapse_jax.crossbar._wires import Wires
 # [V] keep the defaults, 1e-12 and 1e-6, from ending it early where cells carry less than nanoamperes.
 _OPTIONS = ".options reltol=1e-11 abstol=1e-19 vntol=1e-13 itl1=2000"
 
+# Pieces of line that nothing holds make the nodal matrix singular. 1e-18 S from every node to ground decide it.
+_SHUNT = ".options rshunt=1e18"
+
 
 def to_spice(
     g: Float[ArrayLike, "wl bl"],
@@ -85,7 +88,10 @@ def _check_values(g: Any, v_in: Any, v_out: Any, wires: Wires) -> None:
     rules = [("g", g, "S", " Use 0.0 for an open cell."), ("v_in", v_in, "V", ""), ("v_out", v_out, "V", "")]
     # Wires that came out of a transformation have not been checked when they were made.
     ideal = " Use 0.0 for an ideal wire."
-    rules += [(name, value, "ohm", ideal) for name, value in vars(wires).items() if value is not None]
+    for name in ("r_word", "r_bit", "r_driver", "r_sense", "r_driver_far", "r_sense_far"):
+        value = getattr(wires, name)
+        if value is not None:
+            rules.append((name, np.where(np.isposinf(value), 0.0, value), "ohm", ideal))
     for name, value, unit, remedy in rules:
         message = bad_value_message(value, name, unit=unit, minimum=None if unit == "V" else "non-negative")
         if message is not None:
@@ -156,6 +162,8 @@ def _netlist(g: np.ndarray, v_in: np.ndarray, v_out: np.ndarray, wires: Wires, c
     r = _resistances(wires, g.shape)
     yield from _header(g.shape, v_out, [r["r_bit"], r["r_sense"], r["r_sense_far"]])
     yield _OPTIONS
+    if any(np.isinf(value).any() for value in r.values() if value is not None):
+        yield _SHUNT
     words, bits = [], []
     for i in range(n_word):
         yield f"Vs{i} s{i} 0 DC {float(v_in[i])!r}"
@@ -220,7 +228,10 @@ class _Line(NamedTuple):
 
 
 def _line(source: str, names: list[str], resistances: list[float], far: Any, far_name: str, index: int) -> _Line:
-    """Goes from the source to a new node behind every resistance, and stays where it is for 0 ohm."""
+    """Goes from the source to a new node behind every resistance, and stays where it is for 0 ohm.
+
+    An infinite one is no element, with a new node behind it.
+    """
     nodes, parts, here = [], [], source
     for name, value in zip(names, resistances, strict=True):
         if value > 0:
@@ -233,7 +244,8 @@ def _line(source: str, names: list[str], resistances: list[float], far: Any, far
         nodes = [source if node == here else node for node in nodes]
         parts = [(name, a, source if b == here else b, value) for name, a, b, value in parts]
     # Both ends of a resistor at the source: it carries nothing.
-    return _Line(nodes, [f"R{name} {a} {b} {float(value)!r}" for name, a, b, value in parts if a != b])
+    there = [part for part in parts if part[1] != part[2] and np.isfinite(part[3])]
+    return _Line(nodes, [f"R{name} {a} {b} {float(value)!r}" for name, a, b, value in there])
 
 
 def _write_whole(path: Path, text: str) -> None:

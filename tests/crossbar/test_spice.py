@@ -234,6 +234,10 @@ EVERYTHING = {
     "r_driver_far": BY_LINE[::-1].copy(),
     "r_sense_far": BY_LINE[:6].copy(),
 }
+BROKEN = {**EVERYTHING, "r_word": SEGMENTS.copy(), "r_driver": BY_LINE.copy(), "r_sense": BY_LINE[:6].copy()}
+for name, place in (("r_word", (1, 3)), ("r_word", (7, 1)), ("r_driver", 2), ("r_driver", 6), ("r_sense", 5)):
+    BROKEN[name][place] = np.inf
+BROKEN["r_driver_far"] = np.where(np.arange(9) % 2 == 0, np.inf, BY_LINE)
 SOME_OFF = np.where(rng.random(SHAPE) < 0.3, 1e9, 2e3)
 SOME_OFF[3, 3] = np.inf
 Sinh, Series, Polynomial = qs.crossbar.Sinh, qs.crossbar.Series, qs.crossbar.Polynomial
@@ -245,6 +249,7 @@ CIRCUITS = {
     "both ends": ({"r_word": 50.0, "r_bit": 20.0, "r_driver_far": BY_LINE, "r_sense_far": 3.0}, None, False),
     "both ends, far ones of 0 ohm": ({"r_word": 5.0, "r_driver_far": 0.0, "r_sense_far": 0.0}, None, False),
     "everything": (EVERYTHING, None, True),
+    "broken and floating lines": (BROKEN, None, True),
     "ideal": ({}, None, False),
     "next to ideal": ({"r_word": 1e-12, "r_bit": 1e-12}, None, False),
     "next to broken": ({"r_word": 1e9, "r_bit": 1e9}, None, False),
