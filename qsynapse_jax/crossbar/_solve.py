@@ -1,11 +1,13 @@
 """One verb, one result: `solve` gives currents and node voltages of a crossbar with resistive wires."""
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
@@ -129,7 +131,7 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    z = impedance(wires, g.shape, dtype, opens)
+    z = impedance(wires, g.shape, dtype, opens, spread=1 if tolerance.solver == "modal" else devices(g, v_in, v_out))
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
@@ -154,6 +156,17 @@ def _solve(
         result=result,
         stats=Stats(nodes.steps, nodes.solves, restored(stats[0]), restored(stats[1])),
     )
+
+
+def devices(*arrays: jax.Array) -> int:
+    """On how many devices the compiler may spread these arrays: those of their mesh."""
+    size = 1
+    for array in arrays:
+        mesh = jax.typeof(array).sharding.mesh
+        # Along a manual axis, inside `shard_map`, every device has an array of its own.
+        free = [n for n, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True) if kind != AxisType.Manual]
+        size = max(size, prod(free))
+    return size
 
 
 def _progress(sol: Solution) -> str:
