@@ -53,8 +53,8 @@ class Opens(eqx.Module):
 class Line(eqx.Module):
     """All lines of one direction. Along `axis`, the terminal lies before index 0, or after the last if `from_end`.
 
-    Either `kernel`, one matrix for all lines [ohm], or `segments` [ohm], for every cell or one line that stands for all,
-    is set. `end` and `far` broadcast against the lines. Sums along a line are taken in `blocks` parts.
+    Either `kernel`, one matrix for all lines, or `segments`, of every cell or of one line that stands for all, is set
+    [ohm]. `end` and `far` broadcast against the lines. Sums along a line are taken in `blocks` parts.
     """
 
     kernel: Float[Array, "n n"] | None
