@@ -14,7 +14,7 @@ from qsynapse_jax._checks import as_floating
 from qsynapse_jax.crossbar._border import check_array, check_input, check_law, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
-from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._loaded import Solver, Tolerance, after
 from qsynapse_jax.crossbar._operating import conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._wires import Wires
@@ -177,6 +177,7 @@ def _progress(sol: Solution) -> str:
 
 def _stats(law: AbstractLaw, g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
     """Relative residual and power balance of every input, from the returned voltages and currents."""
+    g = after(nodes.steps, g)
     v = nodes.word - nodes.bit
     root_g = jnp.sqrt(conductance(law, g, v[:1] if law.linear else v))
     conducting = root_g > 0
