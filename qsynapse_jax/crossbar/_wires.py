@@ -97,7 +97,7 @@ class Wires(eqx.Module):
 
     def branches(self, shape: tuple[int, ...]) -> tuple[Float[Array, "wl bl"], Float[Array, "wl bl"]]:
         """Resistance between every cell and the one before it, or its terminal [ohm], in word lines and bit lines."""
-        widest = reduce(jnp.promote_types, (r.dtype for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)))
+        widest = reduce(np.promote_types, (r.dtype for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)))
         r_word, r_bit, r_driver, r_sense = (
             r.astype(widest) for r in (self.r_word, self.r_bit, self.r_driver, self.r_sense)
         )
