@@ -101,6 +101,9 @@ def solve(
     Gradients: forward and reverse, any order, in `g`, `v_in` and every wire value, by the implicit function theorem;
         a gradient costs one more solve.
 
+    Devices: an array that is divided by word lines or bit lines (`jax.sharding`) is solved where it lies; under `jit`
+        with `throw=False`. The modal solver is then used only if it is asked for. See `docs/numerics.md`.
+
     Accuracy: against ngspice, relative to the largest current, `tests/golden`: 1e-9 in float64, 1e-5 in float32.
     """
     g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
@@ -131,7 +134,8 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    z = impedance(wires, g.shape, dtype, opens, spread=1 if tolerance.solver == "modal" else devices(g, v_in, v_out))
+    spread = 1 if tolerance.solver == "modal" else _devices(g, v_in, v_out)
+    z = impedance(wires, g.shape, dtype, opens, spread=spread)
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
@@ -158,7 +162,7 @@ def _solve(
     )
 
 
-def devices(*arrays: jax.Array) -> int:
+def _devices(*arrays: jax.Array) -> int:
     """On how many devices the compiler may spread these arrays: those of their mesh."""
     size = 1
     for array in arrays:
