@@ -19,7 +19,13 @@ A resistance that is infinite, or so large that the drop `r` times a difference 
 adds the voltages c phi (`lift`), and the current c'I of the cells beyond (`passed`) must equal -phi / r. Where the far
 end is connected, the current there depends on phi too: c becomes c - k / (r_far + k[last]), and phi / (r_far + k[last])
 adds to phi / r (`linked`).
+
+An array that is spread over several devices (`spread`) takes running sums instead of products with Kw and Kb, which
+would gather all of it on every device: a sum along a line that is cut into blocks is a sum in each block, plus the
+totals of the blocks before it, one number a block and line, which is all that devices exchange.
 """
+
+from math import gcd
 
 import equinox as eqx
 import jax
@@ -47,17 +53,18 @@ class Opens(eqx.Module):
 class Line(eqx.Module):
     """All lines of one direction. Along `axis`, the terminal lies before index 0, or after the last if `from_end`.
 
-    Either `kernel`, one matrix for all lines [ohm], or `segments` of every cell [ohm] is set. `end` and `far` broadcast
-    against the lines.
+    Either `kernel`, one matrix for all lines, or `segments`, of every cell or of one line that stands for all, is set
+    [ohm]. `end` and `far` broadcast against the lines. Sums along a line are taken in `blocks` parts.
     """
 
     kernel: Float[Array, "n n"] | None
-    segments: Float[Array, "wl bl"] | None
+    segments: Float[Array, "lines columns"] | None
     end: Float[Array, "..."]
     far: Float[Array, "..."] | None
     opens: Opens | None
     axis: int = eqx.field(static=True)
     from_end: bool = eqx.field(static=True)
+    blocks: int = eqx.field(static=True)
 
     def drop(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         """Voltage between the terminal and every cell [V] for the given cell currents [A]."""
@@ -71,7 +78,7 @@ class Line(eqx.Module):
 
     def passed(self, current: Float[Array, "batch wl bl"]) -> Float[Array, "batch opens"]:
         """Current through the opens [A] that cell currents ask for: the transpose of `lift`."""
-        carried = jax.lax.cumsum(current, axis=3 + self.axis, reverse=not self.from_end)
+        carried = self._beyond_each(current)
         if self.far is not None:
             carried -= self._far_current(self._near_drop(current))
         return self._at_opens(carried)
@@ -89,7 +96,7 @@ class Line(eqx.Module):
         assert self.opens is not None
         at = jnp.zeros((phi.shape[0], *shape), phi.dtype)
         at = at.at[:, self.opens.row, self.opens.column].add(self.opens.live[None] * phi)
-        return jax.lax.cumsum(at, axis=3 + self.axis, reverse=self.from_end)
+        return self._up_to_each(at)
 
     def _at_opens(self, x: jax.Array) -> jax.Array:
         assert self.opens is not None
@@ -103,9 +110,7 @@ class Line(eqx.Module):
             drop = jnp.matmul(self.kernel, current, precision=EXACT)
         else:
             assert self.segments is not None
-            axis = current.ndim + self.axis
-            carried = jax.lax.cumsum(current, axis=axis, reverse=not self.from_end)
-            drop = jax.lax.cumsum(_rank(self.segments, current) * carried, axis=axis, reverse=self.from_end)
+            drop = self._up_to_each(_rank(self.segments, current) * self._beyond_each(current))
         return drop + _rank(self.end, current) * jnp.sum(current, self.axis, keepdims=True)
 
     def _reach(self) -> jax.Array:
@@ -114,7 +119,15 @@ class Line(eqx.Module):
             row = self.kernel[0 if self.from_end else -1]
             return (row[None, :] if self.axis == -1 else row[:, None]) + self.end
         assert self.segments is not None
-        return jax.lax.cumsum(self.segments, axis=2 + self.axis, reverse=self.from_end) + self.end
+        return self._up_to_each(self.segments) + self.end
+
+    def _up_to_each(self, x: jax.Array) -> jax.Array:
+        """Running sum from the terminal to every cell."""
+        return _running_sum(x, x.ndim + self.axis, reverse=self.from_end, blocks=self.blocks)
+
+    def _beyond_each(self, x: jax.Array) -> jax.Array:
+        """Running sum from the far end to every cell: what its segment carries."""
+        return _running_sum(x, x.ndim + self.axis, reverse=not self.from_end, blocks=self.blocks)
 
     def _far_current(self, drop: jax.Array) -> jax.Array:
         """Current that enters by the far ends [A] if they close a loop around these drops [V]."""
@@ -199,7 +212,9 @@ class Impedance(eqx.Module):
         return self.word.drop(current) + self.bit.drop(current)
 
 
-def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tuple[int, int] = (0, 0)) -> Impedance:
+def impedance(
+    wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tuple[int, int] = (0, 0), *, spread: int = 1
+) -> Impedance:
     """The two maps of an array of `shape` (wl, bl) for the given wires.
 
     Args:
@@ -207,6 +222,7 @@ def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tup
         shape: of the array.
         dtype: of the computation.
         opens: places for infinite or very large resistances in word lines, and in bit lines; static.
+        spread: devices among which the lines may be divided; static.
     """
     wires = jax.tree.map(lambda r: r.astype(dtype), wires)
     n_word, n_bit = shape
@@ -220,8 +236,8 @@ def impedance(wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tup
     if opens[1]:
         bit, in_bit = _without_opens(bit, opens[1])
     return Impedance(
-        word=_line(word, driver, wires.r_driver_far, in_word, n_bit, axis=-1, from_end=False),
-        bit=_line(bit, sense, wires.r_sense_far, in_bit, n_word, axis=-2, from_end=True),
+        word=_line(word, driver, wires.r_driver_far, in_word, n_bit, axis=-1, from_end=False, spread=spread),
+        bit=_line(bit, sense, wires.r_sense_far, in_bit, n_word, axis=-2, from_end=True, spread=spread),
     )
 
 
@@ -244,6 +260,7 @@ def _line(
     *,
     axis: int,
     from_end: bool,
+    spread: int,
 ) -> Line:
     across = -1 if axis == -1 else 0
 
@@ -251,7 +268,9 @@ def _line(
         return jnp.expand_dims(r.reshape(-1), across)
 
     kernel = None
-    if segments.ndim < 2:
+    if segments.ndim < 2 and spread > 1:
+        segments = jnp.expand_dims(jnp.broadcast_to(segments, (n,)), -1 - across)
+    elif segments.ndim < 2:
         reach = jax.lax.cumsum(jnp.broadcast_to(segments, (n,)), reverse=from_end)
         order = jnp.arange(n)
         nearer = order[:, None] >= order[None, :] if from_end else order[:, None] <= order[None, :]
@@ -264,7 +283,21 @@ def _line(
         opens=opens,
         axis=axis,
         from_end=from_end,
+        # The lines can lie on any number of devices that divides both, and each block must lie on one of them.
+        blocks=gcd(n, spread),
     )
+
+
+def _running_sum(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:
+    """Cumulative sum along `axis`, in `blocks` equal parts where it is a line and not one value for all of it."""
+    if blocks == 1 or x.shape[axis] == 1:
+        return jax.lax.cumsum(x, axis=axis, reverse=reverse)
+    parts = x.reshape(*x.shape[:axis], blocks, -1, *x.shape[axis + 1 :])
+    sums = jax.lax.cumsum(parts, axis=axis + 1, reverse=reverse)
+    totals = jnp.sum(parts, axis=axis + 1)
+    earlier = jnp.tri(blocks, k=-1, dtype=x.dtype)
+    before = jnp.tensordot(earlier.T if reverse else earlier, totals, axes=(1, axis), precision=EXACT)
+    return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
 
 
 def _rank(x: jax.Array, like: jax.Array) -> jax.Array:

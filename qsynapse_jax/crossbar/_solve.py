@@ -1,18 +1,20 @@
 """One verb, one result: `solve` gives currents and node voltages of a crossbar with resistive wires."""
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
 from qsynapse_jax.crossbar._border import check_array, check_input, check_law, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._impedance import impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
-from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._loaded import Solver, Tolerance, after
 from qsynapse_jax.crossbar._operating import conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._wires import Wires
@@ -99,6 +101,9 @@ def solve(
     Gradients: forward and reverse, any order, in `g`, `v_in` and every wire value, by the implicit function theorem;
         a gradient costs one more solve.
 
+    Devices: an array that is divided by word lines or bit lines (`jax.sharding`) is solved where it lies; under `jit`
+        with `throw=False`. The modal solver is then used only if it is asked for. See `docs/numerics.md`.
+
     Accuracy: against ngspice, relative to the largest current, `tests/golden`: 1e-9 in float64, 1e-5 in float32.
     """
     g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
@@ -129,7 +134,8 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    z = impedance(wires, g.shape, dtype, opens)
+    spread = 1 if tolerance.solver == "modal" else _devices(g, v_in, v_out)
+    z = impedance(wires, g.shape, dtype, opens, spread=spread)
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
@@ -156,6 +162,17 @@ def _solve(
     )
 
 
+def _devices(*arrays: jax.Array) -> int:
+    """On how many devices the compiler may spread these arrays: those of their mesh."""
+    size = 1
+    for array in arrays:
+        mesh = jax.typeof(array).sharding.mesh
+        # Along a manual axis, inside `shard_map`, every device has an array of its own.
+        free = [n for n, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True) if kind != AxisType.Manual]
+        size = max(size, prod(free))
+    return size
+
+
 def _progress(sol: Solution) -> str:
     """How far a solve came, for its error message."""
     steps, residual = int(sol.stats.iterations), float(jnp.max(sol.stats.residual))
@@ -164,6 +181,7 @@ def _progress(sol: Solution) -> str:
 
 def _stats(law: AbstractLaw, g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
     """Relative residual and power balance of every input, from the returned voltages and currents."""
+    g = after(nodes.steps, g)
     v = nodes.word - nodes.bit
     root_g = jnp.sqrt(conductance(law, g, v[:1] if law.linear else v))
     conducting = root_g > 0

@@ -82,24 +82,22 @@ def test_without_throw_one_bad_array_leaves_the_others_alone():
     np.testing.assert_allclose(sol.i_out[2], alone, rtol=1e-12)
 
 
-def functions(throw):
-    """What is compiled: both calls and their gradients."""
+def functions(throw, **options):
+    """What is compiled: both calls and their gradients; `solve` alone with a cell, which is nothing to a matrix."""
 
     def solve(g, v_in, wires):
-        return jnp.sum(qs.crossbar.solve(g, v_in, wires, throw=throw).i_out)
+        return jnp.sum(qs.crossbar.solve(g, v_in, wires, throw=throw, **options).i_out)
 
     def effective(g, v_in, wires):
         # No product of the test's own, whose precision would be the caller's business.
-        return jnp.sum(v_in[:, None] * qs.crossbar.effective_conductance(g, wires, throw=throw))
+        return jnp.sum(v_in[:, None] * qs.crossbar.effective_conductance(g, wires, throw=throw, **options))
 
     everything = (0, 1, 2)
+    calls = {"solve": solve} if "cell" in options else {"solve": solve, "effective_conductance": effective}
     return {
-        "solve": solve,
-        "effective_conductance": effective,
-        "gradient of solve": jax.value_and_grad(solve, argnums=everything),
-        "gradient of effective_conductance": jax.value_and_grad(effective, argnums=everything),
-        "tangent of solve": lambda *x: jax.jvp(solve, x, x),
-        "tangent of effective_conductance": lambda *x: jax.jvp(effective, x, x),
+        **calls,
+        **{f"gradient of {name}": jax.value_and_grad(call, argnums=everything) for name, call in calls.items()},
+        **{f"tangent of {name}": lambda *x, call=call: jax.jvp(call, x, x) for name, call in calls.items()},
     }
 
 
@@ -128,16 +126,61 @@ def equations(jaxpr):
                 yield from equations(value)
 
 
-@pytest.mark.parametrize("name", functions(throw=False))
+def inexact_products(function, *arguments):
+    """How many products of matrices a function compiles, and those that may be rounded to TF32 or bf16 on the way."""
+    closed = jax.make_jaxpr(function)(*arguments)
+    products = [e for e in equations(closed.jaxpr) if e.primitive.name == "dot_general"]
+    exact = jax.lax.Precision.HIGHEST
+    return len(products), [str(e) for e in products if e.params["precision"] not in (exact, (exact, exact))]
+
+
+def circuit(name):
+    """Options of `solve` and of `Wires` that lead through other code, and how many products are in it at least."""
+    line = np.ones(G.shape, np.float32)
+    broken = np.where(np.arange(G.size).reshape(G.shape) == 5, np.inf, line)
+    return {
+        # Two lines, in the iteration and after it. Running sums are no products.
+        "uniform": ({}, {}, 4),
+        "modal": ({"solver": "modal"}, {}, 14),
+        "nonlinear": ({"cell": qs.crossbar.Sinh(3.0)}, {}, 8),
+        "both ends": ({}, {"r_driver_far": 5.0, "r_sense_far": 9.0}, 4),
+        "segments": ({}, {"r_word": line}, 2),
+        "opens": ({}, {"r_word": broken, "opens": 1}, 2),
+    }[name]
+
+
+CIRCUITS = ["uniform", "modal", "nonlinear", "both ends", "segments", "opens"]
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
 def test_every_product_asks_for_full_precision(name):
     """TF32 or bf16 products, the default on accelerators, would leave three digits; a CPU cannot show it."""
-    arguments = (G.astype(np.float32), V.astype(np.float32), Wires(**UNEQUAL))
-    closed = jax.make_jaxpr(functions(throw=False)[name])(*arguments)
-    products = [e for e in equations(closed.jaxpr) if e.primitive.name == "dot_general"]
-    assert len(products) >= 4  # two lines, in the iteration and after it
-    exact = jax.lax.Precision.HIGHEST
-    for product in products:
-        assert product.params["precision"] in (exact, (exact, exact)), str(product)
+    options, changed, least = circuit(name)
+    wires = Wires(**{**UNEQUAL, **changed})
+    arguments = (G.astype(np.float32), V.astype(np.float32), wires)
+    for function in functions(throw=False, **options).values():
+        count, inexact = inexact_products(function, *arguments)
+        assert count >= least
+        assert not inexact
+
+
+def test_products_between_devices_ask_for_full_precision():
+    """Of the totals of blocks of lines, for an array that is spread over devices: none are needed to compile it."""
+    mesh = jax.sharding.AbstractMesh((2,), ("a",), axis_types=(jax.sharding.AxisType.Auto,))
+    g = jax.ShapeDtypeStruct((4, 4), np.float32, sharding=jax.sharding.NamedSharding(mesh, jax.P("a")))
+    count, inexact = inexact_products(
+        functions(throw=False)["gradient of solve"], g, np.ones(4, np.float32), Wires(1.0)
+    )
+    assert count >= 8  # two sums along two lines, in two iterations
+    assert not inexact
+
+
+def test_an_inexact_product_would_be_seen():
+    def careless(g, x):
+        return jax.lax.fori_loop(0, 2, lambda _, x: g @ x, x)
+
+    count, inexact = inexact_products(careless, np.eye(3), np.eye(3))
+    assert count == len(inexact) == 1
 
 
 def test_one_compilation_for_one_shape():
