@@ -1,6 +1,5 @@
 """What a benchmark prints and keeps: tables for people, the numbers behind them, claims beside what was asked."""
 
-import json
 import os
 import platform
 import time
@@ -13,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.bench._reach import REACH, met
+from experiments.bench._tables import FOLDER, describe
 from experiments.bench._timing import Ratio
 from qsynapse_jax.cli import environment, write_json
 
-FOLDER = Path(__file__).parent
 SCRATCH = Path("runs") / "quick" / "bench"
 
 
@@ -127,59 +126,9 @@ def machine_data() -> dict[str, Any]:
     }
 
 
-def describe(machine: dict[str, Any]) -> str:
-    """The machine in words."""
-    text = f"{machine['processor']}, {machine['cores']} cores"
-    return text if machine["device"].startswith("cpu") else f"{machine['device']} beside {text}"
-
-
 def shown_time(seconds: float) -> str:
     """A time with three digits and a unit that suits it."""
     for size, unit in ((1.0, "s"), (1e-3, "ms")):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
-
-
-def markdown(name: str) -> str:
-    """The tables of a committed result, or what to do for one; `reach` is the table of all claims."""
-    if name == "reach":
-        return _reach_table()
-    path = FOLDER / f"{name}.json"
-    if not path.exists():
-        return f"Not measured yet: `python -m experiments.bench.{name}`."
-    result = json.loads(path.read_text())
-    blocks = []
-    for one in result["tables"]:
-        lines = [f"**{one['title']}**", "", _row(one["columns"]), _row(["---"] + ["---:"] * (len(one["columns"]) - 1))]
-        blocks.append("\n".join(lines + [_row(row) for row in one["rows"]]))
-    blocks += result["notes"]
-    peers = ", ".join(f"{key} {value}" for key, value in result["peers"].items())
-    blocks.append(
-        f"{describe(result['machine'])}; jax {result['versions']['jax']}{', ' + peers if peers else ''}; "
-        f"load {result['load'][0]} before, {result['load'][1]} after; {result['wall_time_s'] / 60:.0f} minutes."
-    )
-    return "\n\n".join(blocks)
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _reach_table() -> str:
-    found = {}
-    for script in dict.fromkeys(one.script for one in REACH.values()):
-        path = FOLDER / f"{script}.json"
-        if path.exists():
-            found |= {figure["name"]: figure for figure in json.loads(path.read_text())["figures"]}
-    lines = [_row(["job", "reach", "measured", "holds", "script"]), _row(["---", "---", "---", "---", "---"])]
-    for key, asked in REACH.items():
-        measured, holds = "not measured", ""
-        if key in found:
-            one = found[key]
-            spread = "" if one["quartiles"] is None else " ({:.3g}-{:.3g})".format(*one["quartiles"])
-            measured = f"{one['ours']:.3g}{spread} {asked.unit}".strip()
-            holds = "yes" if one["holds"] else "no"
-            measured += f"; {one['note']}" if one["note"] else ""
-        lines.append(_row([asked.label, f"{asked.reach} {asked.unit}".strip(), measured, holds, f"`{asked.script}`"]))
-    return "\n".join(lines)

@@ -36,7 +36,7 @@ def main(config: Config) -> Path:
     if config.quick:
         config = Config(True, config.out, sizes=(8,), repeats=1)
     report = Report("compile", config)
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.read("jax_compilation_cache_dir"):
         raise SystemExit("A compilation cache is set (JAX_COMPILATION_CACHE_DIR); unset it, else nothing is compiled.")
     # Whatever JAX does once in a process is not this package's.
     jax.jit(lambda x: x @ x)(np.ones((2, 2), np.float32)).block_until_ready()
@@ -56,9 +56,7 @@ def main(config: Config) -> Path:
             rows.append(row)
             report.measure(job=name, lines=n, tracing_s=[t[0] for t in times], xla_s=[t[1] for t in times], run_s=run)
     report.table("Compile times, float32", ["", "tracing", "XLA", "both, median", "both, minimum", "first run"], rows)
-    report.note(
-        "Medians over the repeats; every cache of JAX is emptied before each. Gradient: value and gradient in g."
-    )
+    report.note("Medians over the repeats; JAX's caches are emptied before each. Gradient: value and gradient in g.")
     if not config.quick:
         for key, sizes in zip(keys, found.values(), strict=True):
             report.figure(key, max(float(np.median([sum(one[:2]) for one in times])) for times in sizes.values()))

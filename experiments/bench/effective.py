@@ -58,8 +58,8 @@ def main(config: Config) -> Path:
         one_array(report, found, n)
     report.note(
         "Peers: one factor, then one solve a word line, one at a time with SuperLU (which takes longer with a matrix "
-        "of right-hand sides) and all at once with CHOLMOD. Error: the largest against sparse LU in float64 with one refinement, "
-        "relative to the largest effective conductance. First call: with compilation."
+        "of right-hand sides) and all at once with CHOLMOD. Error: the largest against sparse LU in float64 with one "
+        "refinement, relative to the largest effective conductance. First call: with compilation."
     )
     if config.tiles:
         for gradient in (False,) if config.quick else (False, True):

@@ -66,7 +66,7 @@ def main(config: Config) -> Path:
     report.note(
         "Times in forwards include the forward pass. In all: every resistance, and for `solve` every voltage too. "
         "Checked: the largest difference between a derivative and central differences in float64, relative to the "
-        "derivative, over four conductances, all four resistances, and one direction through conductances and voltages. "
+        "derivative, over four conductances, four resistances, and one direction through conductances and voltages. "
         "First call: with compilation."
     )
     if not config.quick:

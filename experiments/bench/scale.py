@@ -59,9 +59,9 @@ def main(config: Config) -> Path | None:
             report.measure(job=job, **results[-1])
         show(report, job, results)
     report.note(
-        "Peak memory: resident memory of the process at its highest during the first call less that before it, after "
-        "compilation; on an accelerator its own counter. XLA: what the compiled program says of its inputs, outputs and "
-        "buffers. Both in arrays of the size of `g`. Cores: processor time over wall time of the calls."
+        "Peak memory: resident memory of the process at its highest during the first call, less that before it (all is "
+        "compiled then), plus the inputs; on an accelerator its own counter. XLA: inputs, outputs and buffers by the "
+        "compiled program's own account. Both in arrays of the size of `g`. Cores: processor time over wall time."
     )
     return report.write()
 
@@ -82,12 +82,11 @@ def show(report: Report, job: str, results: list[dict[str, Any]]) -> None:
     report.table(f"`{job}`, 1 ohm, cells {MILD.label} ohm, float32; memory in arrays", columns, rows)
     if len(results) > 1:
         cells = np.log([one["lines"] ** 2 for one in results])
-        exponent = {
-            key: np.polyfit(cells, np.log([one[key] for one in results]), 1)[0] for key in ("median_s", "xla_b")
-        }
+        fits = {key: np.log([one[key] for one in results]) for key in ("median_s", "xla_b")}
+        exponent = {key: np.polyfit(cells, logs, 1)[0] for key, logs in fits.items()}
         # Small arrays cost what a call costs, so the fit over all sizes flatters.
-        last = np.diff(np.log([one["median_s"] for one in results[-2:]]))[0] / np.diff(cells[-2:])[0]
-        text = f"time ~ cells^{exponent['median_s']:.2f} over all sizes, cells^{last:.2f} from the last but one to the last"
+        last = np.diff(fits["median_s"][-2:])[0] / np.diff(cells[-2:])[0]
+        text = f"time ~ cells^{exponent['median_s']:.2f} over all sizes, cells^{last:.2f} between the last two"
         report.note(f"`{job}`: {text}; memory by XLA ~ cells^{exponent['xla_b']:.2f}.")
         report.measure(job=job, exponent_time=exponent["median_s"], last=last, exponent_memory=exponent["xla_b"])
 
@@ -114,7 +113,7 @@ def one_size(job: str, n: int, *, budget_s: float) -> dict[str, Any]:
     known = reset_peak()
     before = memory("VmRSS") if known else 0
     result = jax.block_until_ready(compiled(g, v, wires))
-    peak = memory("VmHWM") - before if known else None
+    peak = memory("VmHWM") - before + g.nbytes + v.nbytes if known else None
     statistics = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
     if statistics is not None:
         peak = statistics["peak_bytes_in_use"]
