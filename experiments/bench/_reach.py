@@ -12,6 +12,9 @@ class Reach(NamedTuple):
     script: str
 
 
+# Sizes [lines] that a claim over "32..256 lines" has to have been measured at.
+CLAIMED = {32, 64, 128, 256}
+
 _ONE = "one vector, 128 x 128, 1 ohm, float32, cells"
 _MANY = "128 vectors, 128 x 128, 1 ohm, 1k-1M ohm, float32,"
 _COMPILE = "compile time at 32..256 lines, the longest:"

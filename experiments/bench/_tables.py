@@ -16,14 +16,15 @@ def describe(machine: dict[str, Any]) -> str:
 
 
 def bench_tables(name: str) -> str:
-    """The tables of a committed result, or what to do for one; `reach` is the table of all claims."""
+    """The tables of a committed result (`gpu/NAME`: in the folder gpu), or what to do for one; `reach`: all claims."""
     if name == "reach":
         return _reach_table()
-    if not (FOLDER / f"{name}.py").exists():
+    script = name.split("/")[-1]
+    if not (FOLDER / f"{script}.py").exists():
         raise ValueError(f"There is no benchmark {name!r}.")
     path = FOLDER / f"{name}.json"
     if not path.exists():
-        return f"Not measured yet: `python -m experiments.bench.{name}`."
+        return f"Not measured yet: `python -m experiments.bench.{script}`."
     result = json.loads(path.read_text())
     blocks = []
     for one in result["tables"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 
@@ -92,7 +93,7 @@ def unchecked(g: jax.Array, v: jax.Array, wires: Wires) -> Any:
 @jax.jit
 def currents_only(g: jax.Array, v: jax.Array, wires: Wires) -> jax.Array:
     """Bit-line currents of all vectors by way of the effective conductance."""
-    return v @ effective_conductance(g, wires)
+    return jnp.matmul(v, effective_conductance(g, wires), precision="highest")
 
 
 def one_vector(report: Report, found: dict[str, Any], n: int, cells: Cells) -> None:
