@@ -19,6 +19,9 @@ _TURN_S = 0.1
 # BLAS threads spin for some 20 ms after a call; the next contender must not share its cores with them.
 _SETTLE_S = 0.04
 
+# One that takes this many budgets is timed once, besides its first call.
+_MANY_BUDGETS = 5
+
 # From here on an untimed call before the timed ones costs more than cold caches do.
 _LONG_S = 0.3
 
@@ -73,12 +76,14 @@ class Timing:
     """What was measured of a contender [s].
 
     Attributes:
-        first: its first call; tracing and compilation included where there are any.
+        first: its first call, of variation 0; tracing and compilation included where there are any.
+        result: what that call returned.
         rounds: medians of its turns, by round.
         calls: every timed call.
     """
 
     first: float
+    result: Any = None
     rounds: dict[int, float] = field(default_factory=dict)
     calls: list[float] = field(default_factory=list)
 
@@ -136,7 +141,7 @@ def race(
     Args:
         contenders: what to time; names must differ.
         budget_s: what one of them may spend in all, about. One that is slow gets fewer rounds, but at least three if a
-            call takes less than the budget, else two.
+            call takes less than the budget, else two, and one if it takes far longer.
         rounds: at most.
         progress: told what is going on.
     """
@@ -144,8 +149,12 @@ def race(
     usual: dict[str, float] = {}
     for one in contenders:
         progress(f"first call: {one.name}")
-        timings[one.name] = Timing(first=_seconds(one, 0))
-        usual[one.name] = _seconds(one, 1 % one.variations) if one.compiled else timings[one.name].first
+        started = time.perf_counter()
+        result = jax.block_until_ready(one.call(0))
+        first = time.perf_counter() - started
+        timings[one.name] = Timing(first, result)
+        again = one.compiled and first < _MANY_BUDGETS * budget_s
+        usual[one.name] = _seconds(one, 1 % one.variations) if again else first
     turns = {name: _turns(seconds, budget_s, rounds) for name, seconds in usual.items()}
     total = max(turns.values())
     for number in range(total):
@@ -159,7 +168,7 @@ def race(
 
 
 def _turns(seconds: float, budget_s: float, rounds: int) -> int:
-    least = 3 if seconds < budget_s else 2
+    least = 1 if seconds > _MANY_BUDGETS * budget_s else 2 if seconds > budget_s else 3
     return min(rounds, max(least, int(budget_s / max(seconds, _TURN_S))))
 
 

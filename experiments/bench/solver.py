@@ -138,7 +138,7 @@ def compare(report: Report, title: str, problems: list[Problem], entries: list[A
     expected = problems[0].reference()
     told = {} if problems[0].g.size < 256**2 else {"progress": report.progress}
     timings = race(entries, budget_s=report.config.budget, rounds=report.config.rounds, **told)
-    errors = {one.name: worst(_currents(one.call(0)), expected) for one in entries}
+    errors = {one.name: worst(_currents(timings[one.name].result), expected) for one in entries}
     rows = []
     for one in entries:
         timing = timings[one.name]
@@ -190,8 +190,8 @@ def severe(report: Report, n: int, cells: Cells, r: float, key: str) -> None:
     timings = race(entries, budget_s=report.config.budget, rounds=report.config.rounds)
     rows, errors, iterations = [], {}, {}
     for one in entries:
-        result = one.call(0)
-        timing, errors[one.name] = timings[one.name], worst(_currents(result), expected)
+        timing, result = timings[one.name], timings[one.name].result
+        errors[one.name] = worst(_currents(result), expected)
         stats = getattr(result, "stats", None)
         iterations[one.name] = None if stats is None else int(stats.iterations)
         steps, residual = ("", "") if stats is None else (str(int(stats.iterations)), f"{float(stats.residual):.1e}")
@@ -219,7 +219,7 @@ def nonlinear(report: Report, n: int) -> None:
         with precision(dtype):
             one = ours(dtype, partial(solve, cell=Sinh(3.0)), [(problem.g, problem.v_in[0])], 1.0, dtype)
         timing = race([one], budget_s=report.config.budget / 3, rounds=5)[dtype]
-        result = one.call(0)
+        result = timing.result
         errors[dtype], solves[dtype] = worst(_currents(result), expected), int(result.stats.solves)
         steps = str(int(result.stats.iterations))
         times = map(shown_time, (timing.first, timing.median))
