@@ -11,12 +11,12 @@ import tyro
 from experiments._record import FOLDER, refresh_tables
 
 EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
-DOCUMENTS = (FOLDER.parent / "README.md", FOLDER / "README.md")
+DOCUMENTS = (FOLDER.parent / "README.md", FOLDER / "README.md", FOLDER / "bench" / "README.md")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Run an experiment, or remake the tables of README.md and experiments/README.md from the committed results."""
+    """Run an experiment, or remake the tables of the three READMEs from the committed results."""
 
     name: Annotated[str, tyro.conf.Positional]
     """The experiment, `all` of them, or `tables`."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.bench._tables import bench_tables
 from qsynapse_jax.cli import environment, write_json
 
 FOLDER = Path(__file__).parent
@@ -91,11 +92,18 @@ def markdown_table(result: dict[str, Any]) -> str:
 
 
 def refresh_tables(document: Path) -> str:
-    """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew."""
+    """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
+
+    NAME is an experiment, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for what is asked of them.
+    """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]
     for part in parts[1:]:
         name, rest = part.split(" -->", 1)
         tail = rest.split("<!-- end -->", 1)[1]
-        fresh.append(f"{name} -->\n{markdown_table(read_result(name))}\n<!-- end -->{tail}")
+        if name.startswith("bench/"):
+            table = bench_tables(name.removeprefix("bench/"))
+        else:
+            table = markdown_table(read_result(name))
+        fresh.append(f"{name} -->\n{table}\n<!-- end -->{tail}")
     return "<!-- table ".join(fresh)

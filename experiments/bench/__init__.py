@@ -1,0 +1,1 @@
+"""Benchmarks: ours against what else a user could pick, measured side by side in one process."""
