@@ -19,7 +19,7 @@ _TURN_S = 0.1
 # BLAS threads spin for some 20 ms after a call; the next contender must not share its cores with them.
 _SETTLE_S = 0.04
 
-# A call that takes this long is timed once, besides the first one: no compilation here does, so it says what others take.
+# A call that takes this long is timed once more only. No compilation does, so a first call that does tells enough.
 _ENDLESS_S = 20.0
 
 # From here on an untimed call before the timed ones costs more than cold caches do.
