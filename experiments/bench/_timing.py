@@ -19,8 +19,8 @@ _TURN_S = 0.1
 # BLAS threads spin for some 20 ms after a call; the next contender must not share its cores with them.
 _SETTLE_S = 0.04
 
-# One that takes this many budgets is timed once, besides its first call.
-_MANY_BUDGETS = 5
+# A call that takes this long is timed once more only. No compilation does, so a first call that does tells enough.
+_ENDLESS_S = 20.0
 
 # From here on an untimed call before the timed ones costs more than cold caches do.
 _LONG_S = 0.3
@@ -141,7 +141,7 @@ def race(
     Args:
         contenders: what to time; names must differ.
         budget_s: what one of them may spend in all, about. One that is slow gets fewer rounds, but at least three if a
-            call takes less than the budget, else two, and one if it takes far longer.
+            call takes less than the budget, else two, and one if it takes 20 s and more.
         rounds: at most.
         progress: told what is going on.
     """
@@ -153,7 +153,7 @@ def race(
         result = jax.block_until_ready(one.call(0))
         first = time.perf_counter() - started
         timings[one.name] = Timing(first, result)
-        again = one.compiled and first < _MANY_BUDGETS * budget_s
+        again = one.compiled and first < _ENDLESS_S
         usual[one.name] = _seconds(one, 1 % one.variations) if again else first
     turns = {name: _turns(seconds, budget_s, rounds) for name, seconds in usual.items()}
     total = max(turns.values())
@@ -168,7 +168,7 @@ def race(
 
 
 def _turns(seconds: float, budget_s: float, rounds: int) -> int:
-    least = 1 if seconds > _MANY_BUDGETS * budget_s else 2 if seconds > budget_s else 3
+    least = 1 if seconds > _ENDLESS_S else 2 if seconds > budget_s else 3
     return min(rounds, max(least, int(budget_s / max(seconds, _TURN_S))))
 
 
