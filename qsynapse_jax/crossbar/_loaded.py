@@ -5,6 +5,7 @@ spreads them over the cells beyond. Without opens there is no phi; with them, th
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -17,6 +18,9 @@ from qsynapse_jax.crossbar._modal import modal_voltages, modes
 
 Cells = Float[Array, "batch wl bl"]
 Solver = Literal["auto", "conjugate_gradient", "modal"]
+
+# Cells of all inputs that are iterated on together on a CPU, half a megabyte in float32 for each of five arrays.
+_CELLS_TOGETHER = 8 * 128 * 128
 
 # Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z. A modal step
 # costs six products of matrices, a plain one two; at 20 they took 13 and 30 steps (128 x 128, 10 ohm, 1k-1M ohm), at
@@ -66,6 +70,46 @@ def load(
     passed: Float[Array, "batch opens"],
 ) -> Loaded:
     """Currents of cells with conductances `slope` driven by `drive` [V], with `passed` through the opens [A]."""
+    batch, cells = drive.shape[0], drive[0].size
+    size = max(1, _CELLS_TOGETHER // cells)
+    if batch <= size:
+        return _load_together(tolerance, slope, z, drive, passed)
+    groups = -(-batch // size)
+
+    def in_groups(slope: jax.Array, drive: jax.Array, passed: jax.Array) -> Loaded:
+        def grouped(x: jax.Array) -> jax.Array:
+            padded = jnp.pad(x, ((0, groups * size - batch), *((0, 0) for _ in x.shape[1:])))
+            return padded.reshape(groups, size, *x.shape[1:])
+
+        parts = (grouped(drive), grouped(passed), *([grouped(slope)] if len(slope) > 1 else []))
+
+        def one(part: tuple[jax.Array, ...]) -> Loaded:
+            drive, passed, *own = part
+            return _load_together(tolerance, own[0] if own else slope, z, drive, passed)
+
+        found = jax.lax.map(one, parts)
+        current, phi = (x.reshape(groups * size, *x.shape[2:])[:batch] for x in found[:2])
+        return Loaded(current, phi, jnp.max(found.steps), jnp.all(found.converged))
+
+    # A processor's caches want few inputs at a time, an accelerator's many units all of them.
+    together = partial(_load_together, tolerance)
+    return jax.lax.platform_dependent(
+        slope,
+        drive,
+        passed,
+        cpu=in_groups,
+        default=lambda slope, drive, passed: together(slope, z, drive, passed),
+    )
+
+
+def _load_together(
+    tolerance: Tolerance,
+    slope: Float[Array, "lines wl bl"],
+    z: Impedance,
+    drive: Cells,
+    passed: Float[Array, "batch opens"],
+) -> Loaded:
+    """`load` for all inputs in one iteration."""
     limits = {"rtol": tolerance.rtol, "max_steps": tolerance.max_steps}
 
     def plain(chosen: Bool[Array, ""]) -> Loaded:

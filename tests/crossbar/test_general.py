@@ -310,3 +310,20 @@ def test_one_bad_array_of_several_leaves_the_others_alone():
     g_eff = qs.crossbar.effective_conductance(g, wires, throw=False)
     assert np.all(np.isnan(g_eff[1]))
     np.testing.assert_allclose(g_eff[2], qs.crossbar.effective_conductance(3 * G, wires), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("x32")
+@pytest.mark.parametrize(
+    "law", [qs.crossbar.Ohmic, pytest.param(lambda: qs.crossbar.Sinh(3.0), marks=pytest.mark.slow)]
+)
+def test_many_inputs_are_solved_in_groups_and_none_is_lost(law):
+    """40 inputs of 64 x 64 cells, more than a CPU takes at a time; the last group is not full."""
+    g = log_uniform(1e-6, 1e-4, (64, 64)).astype(np.float32)
+    v_in = rng.uniform(-1, 1, (40, 64)).astype(np.float32)
+    wires = qs.crossbar.Wires(2.0, 3.0)
+    together = qs.crossbar.solve(g, v_in, wires, cell=law()).i_out
+    apart = [qs.crossbar.solve(g, part, wires, cell=law()).i_out for part in np.split(v_in, 2)]
+    scale = np.abs(together).max()
+    np.testing.assert_allclose(together, np.concatenate(apart), rtol=0, atol=1e-6 * scale)
+    total = jax.grad(lambda v: jnp.sum(qs.crossbar.solve(g, v, wires, cell=law()).i_out))
+    np.testing.assert_allclose(total(v_in)[-1], total(v_in[-1:])[0], rtol=1e-4, atol=1e-5 * scale)
