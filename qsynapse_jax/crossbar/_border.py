@@ -63,7 +63,7 @@ def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array) -> None:
 
 
 def check_tolerance(
-    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: Solver
+    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: Any, of: Any = Solver
 ) -> Tolerance:
     """Tolerance and step limit with their defaults filled in: as tight as the precision rewards."""
     if rtol is None:
@@ -78,8 +78,8 @@ def check_tolerance(
         raise ValueError(f"Argument `rtol` must be at least {finest:.1e} in {name}, but is {rtol}; try float64.")
     if max_steps < 1:
         raise ValueError(f"Argument `max_steps` must be at least 1, but is {max_steps}.")
-    if solver not in get_args(Solver):
-        raise ValueError(f"Argument `solver` must be one of {', '.join(get_args(Solver))}, but is {solver!r}.")
+    if solver not in get_args(of):
+        raise ValueError(f"Argument `solver` must be one of {', '.join(get_args(of))}, but is {solver!r}.")
     return Tolerance(
         rtol=float(rtol),
         max_steps=int(max_steps),

@@ -29,7 +29,7 @@ from qsynapse_jax.crossbar._border import check_array, check_tolerance, outcome,
 from qsynapse_jax.crossbar._hierarchy import compile_lines
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
 from qsynapse_jax.crossbar._laws import Ohmic
-from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._loaded import EffectiveSolver, Tolerance
 from qsynapse_jax.crossbar._operating import OperatingPoint, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._solve import solve
@@ -38,6 +38,9 @@ from qsynapse_jax.crossbar._wires import Wires
 # Numbers that the solves of all lines keep at a time: 4 tiles of 64 x 64, whose working set (about five arrays of
 # wl x wl x bl numbers each) stays in cache. On two cores 4 were 1.6 times faster than 1 and 2.3 times than 108.
 _AT_ONCE = 4 * 64**3
+
+# Cells up to which "auto" takes one solve a line: as quick there, and compiled in a fifth of the time of elimination.
+_FEW = 48 * 48
 
 # Random inputs of a certificate. An error in any entry shows in all of them, so a few are as good as many.
 _WITNESSES = 4
@@ -48,7 +51,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: Solver = ...,
+    solver: EffectiveSolver = ...,
     rtol: float | None = ...,
     max_steps: int | None = ...,
     throw: bool = ...,
@@ -59,7 +62,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: Solver = ...,
+    solver: EffectiveSolver = ...,
     rtol: float | None = ...,
     max_steps: int | None = ...,
     throw: bool = ...,
@@ -69,7 +72,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: Solver = "auto",
+    solver: EffectiveSolver = "auto",
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
@@ -83,8 +86,9 @@ def effective_conductance(
         g: conductance of every cell [S], shape (wl, bl), or (*tiles, wl, bl) for arrays behind equal wires; 0 is an
             open cell.
         wires: their resistances [ohm].
-        solver: "auto" (default) eliminates the nodes exactly; where lines are connected at both ends or hold opens it
-            takes one solve a line, as do "conjugate_gradient" and "modal" by the method of that name in `solve`.
+        solver: "elimination" of the nodes, which is exact but knows neither lines connected at both ends nor opens;
+            "conjugate_gradient" or "modal", one solve a line by the method of that name in `solve`; "auto" (default):
+            elimination for arrays of more than 48 x 48 cells where it applies, else one solve a line.
         rtol: relative residual of every line's solve, where there are any; defaults as in `solve`.
         max_steps: as in `solve`, likewise.
         throw: raise on failure (default). With `throw=False` a failure is a matrix of NaN.
@@ -106,8 +110,11 @@ def effective_conductance(
     """
     g = as_floating(g, "g")
     check_array(g, wires, tiles=True)
-    tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
-    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance, opens=wires.count_opens(g.shape[-2:]))
+    tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver, of=EffectiveSolver)
+    opens = wires.count_opens(g.shape[-2:])
+    if solver == "elimination":
+        _check_elimination(wires, opens)
+    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance, opens=opens)
     if throw:
         g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
     if certificate is None:
@@ -121,7 +128,8 @@ def _compile_circuit(
 ) -> tuple[jax.Array, RESULTS]:
     tiles = g.reshape(-1, *g.shape[-2:])
     one_sided = wires.r_driver_far is None and wires.r_sense_far is None
-    if tolerance.solver == "auto" and one_sided and not any(opens):
+    few = g.shape[-2] * g.shape[-1] <= _FEW
+    if tolerance.solver == "elimination" or (tolerance.solver == "auto" and one_sided and not any(opens) and not few):
         branches = (jnp.broadcast_to(r.astype(g.dtype), g.shape) for r in wires.branches(g.shape[-2:]))
         g_eff = compile_lines(g, *branches)
         converged = jnp.ones(len(tiles), bool)
@@ -136,6 +144,20 @@ def _compile_circuit(
     sound = converged.reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
     sound &= (result != RESULTS.bad_wires) & (result != RESULTS.unexpected_opens)
     return g_eff * jnp.where(sound, 1.0, jnp.nan).astype(g.dtype)[..., None, None], result
+
+
+def _check_elimination(wires: Wires, opens: tuple[int, int]) -> None:
+    for name in ("r_driver_far", "r_sense_far"):
+        if getattr(wires, name) is not None:
+            raise ValueError(
+                f"Argument `solver` must not be 'elimination' for lines connected at both ends, but `{name}` is given; "
+                "use 'auto'."
+            )
+    if any(opens):
+        raise ValueError(
+            "Argument `solver` must not be 'elimination' where `wires` hold infinite or very large resistances; use "
+            "'auto'."
+        )
 
 
 def _difference(g: jax.Array, wires: Wires, g_eff: jax.Array, key: PRNGKeyArray, *, throw: bool) -> Float[Array, ""]:

@@ -255,10 +255,7 @@ def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     h, v, i = _join_solve(*primals)
     dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mmt(dr, _t(i))
     di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mmt(dc, _t(v))
-    apart = jnp.concatenate(
-        [jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))],
-        1,
-    )
+    apart = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))], 1)
     return h, apart + _tmm(i, dv) + _tmm(v, di)
 
 

@@ -18,6 +18,7 @@ from qsynapse_jax.crossbar._modal import modal_voltages, modes
 
 Cells = Float[Array, "batch wl bl"]
 Solver = Literal["auto", "conjugate_gradient", "modal"]
+EffectiveSolver = Literal["auto", "elimination", "conjugate_gradient", "modal"]
 
 # Cells of all inputs that are iterated on together on a CPU, half a megabyte in float32 for each of five arrays.
 _CELLS_TOGETHER = 8 * 128 * 128
@@ -26,6 +27,10 @@ _CELLS_TOGETHER = 8 * 128 * 128
 # costs six products of matrices, a plain one two; at 20 they took 13 and 30 steps (128 x 128, 10 ohm, 1k-1M ohm), at
 # 300 14 and 105 (512 x 512), so they break even between.
 _SEVERE = 60.0
+
+# Cells up to which the plain iteration is taken whatever the drop: it ends after about as many steps as there are
+# cells, and half of the compilation is spared.
+_SMALL = 16 * 16
 
 # Rounding of the start is amplified by g Z, up to 5000 at 100 ohm and 1 kohm: in float32 a residual of 1e-7 would take
 # 41 plain steps there, of 1e-6 four, for a gain that currents do not show. In units of the rounding of the precision:
@@ -50,7 +55,7 @@ class Tolerance(NamedTuple):
     max_steps: int
     newton: float
     max_solves: int
-    solver: Solver
+    solver: EffectiveSolver
 
 
 class Loaded(NamedTuple):
@@ -129,7 +134,8 @@ def _load_together(
 
     if any(z.opens):
         return _with_opens(tolerance, jnp.sqrt(slope), z, drive, passed)
-    if tolerance.solver == "conjugate_gradient" or not z.has_modes:
+    small = tolerance.solver == "auto" and drive[0].size <= _SMALL
+    if tolerance.solver == "conjugate_gradient" or small or not z.has_modes:
         return plain(jnp.asarray(True))
     if tolerance.solver == "modal":
         return modal(jnp.asarray(True))

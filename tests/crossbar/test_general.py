@@ -97,7 +97,7 @@ x64 = pytest.mark.usefixtures("x64")
 
 
 @x64
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NONLINEAR)
 def test_ngspice(name, dtype):
     # 1e-9: ngspice meets Kirchhoff's law to 1e-11 only where cells are nonlinear.
@@ -134,7 +134,9 @@ def test_wires_of_every_kind(name, dtype):
 
 
 @x64
-@pytest.mark.parametrize("name", WIRES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if "broken" in n or n == "all at once" else pytest.mark.slow) for n in WIRES]
+)
 def test_effective_conductance_behind_them(name):
     # Every wire at its full shape: fewer compilations.
     full = {"r_word": SHAPE, "r_bit": SHAPE, "r_driver": (7,), "r_sense": (5,)}
@@ -278,6 +280,7 @@ def test_wires_under_vmap_and_jit():
         ({"wires": qs.crossbar.Wires(r_driver=with_opens(np.ones(7), 2), opens=0)}, r"`Wires\(..., opens=n\)`"),
         ({"cell": 3.0}, "`cell` must be a law"),
         ({"solver": "magic"}, "`solver` must be one of auto"),
+        ({"solver": "elimination"}, "`solver` must be one of auto, conjugate_gradient, modal, but is 'elimination'"),
     ],
 )
 def test_wrong_use_is_named(change, message):
@@ -292,7 +295,7 @@ def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
     wires = qs.crossbar.Wires(r_word=SEGMENTS, r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
     g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
     key = jax.random.key(3)
-    eliminated, difference = qs.crossbar.effective_conductance(g, wires, certificate=key)
+    eliminated, difference = qs.crossbar.effective_conductance(g, wires, solver="elimination", certificate=key)
     by_line = qs.crossbar.effective_conductance(g, wires, solver="conjugate_gradient")
     np.testing.assert_allclose(eliminated, by_line, rtol=0, atol=1e-12 * float(jnp.max(by_line)))
     assert 0 < difference < 1e-11
@@ -327,3 +330,10 @@ def test_many_inputs_are_solved_in_groups_and_none_is_lost(law):
     np.testing.assert_allclose(together, np.concatenate(apart), rtol=0, atol=1e-6 * scale)
     total = jax.grad(lambda v: jnp.sum(qs.crossbar.solve(g, v, wires, cell=law()).i_out))
     np.testing.assert_allclose(total(v_in)[-1], total(v_in[-1:])[0], rtol=1e-4, atol=1e-5 * scale)
+
+
+@x64
+@pytest.mark.parametrize("wires", [{"r_driver_far": 1.0}, {"r_word": with_opens(np.ones(SHAPE), (1, 2))}], ids=str)
+def test_elimination_says_what_it_cannot_do(wires):
+    with unchecked(), pytest.raises(ValueError, match=r"`solver` must not be 'elimination'.*use 'auto'"):
+        qs.crossbar.effective_conductance(G, qs.crossbar.Wires(**wires), solver="elimination")

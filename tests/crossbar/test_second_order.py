@@ -45,9 +45,9 @@ slow = pytest.mark.slow  # each takes seconds to compile; those without the mark
     ("loss", "outer", "inner"),
     [
         pytest.param(loss_solve, forward, reverse, id="solve, forward over reverse"),
-        pytest.param(loss_solve, reverse, reverse, id="solve, reverse over reverse"),
+        pytest.param(loss_solve, reverse, reverse, id="solve, reverse over reverse", marks=slow),
         pytest.param(loss_solve, forward, forward, id="solve, forward over forward", marks=slow),
-        pytest.param(loss_effective, forward, reverse, id="matrix, forward over reverse"),
+        pytest.param(loss_effective, forward, reverse, id="matrix, forward over reverse", marks=slow),
         pytest.param(loss_effective, reverse, reverse, id="matrix, reverse over reverse", marks=slow),
         pytest.param(loss_effective, forward, forward, id="matrix, forward over forward", marks=slow),
     ],

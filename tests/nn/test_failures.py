@@ -12,7 +12,7 @@ import qsynapse_jax as qs
 from tests.nn.layers import WIRES, signed_ladder, small_layer
 from tests.unchecked import unchecked
 
-MESSAGE = "Argument `wires` must hold non-negative and finite resistances, but one is negative"
+MESSAGE = "Argument `wires` must hold non-negative resistances, but one is negative"
 
 
 @pytest.fixture(autouse=True)
