@@ -98,9 +98,14 @@ def test_four_devices_with_nonlinear_cells_and_uneven_wires(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="JAX has no collectives between processes on Windows")
 def test_two_processes(tmp_path, x32):
     """Each holds half of the rows of one array, then half of a batch, and knows nothing of the other half."""
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as client:
         probe.bind(("127.0.0.1", 0))
+        probe.listen()
         port = probe.getsockname()[1]
+        try:
+            client.connect(("127.0.0.1", port))
+        except OSError as error:
+            pytest.skip(f"the loopback interface cannot be reached, it is down: {error}")
     run(tmp_path, ("process", 0, port), ("process", 1, port))
     wires = qs.crossbar.Wires(**OHMS)
     alone = [qs.crossbar.solve(g, v_in, wires) for g, v_in in zip(G, V, strict=True)]

@@ -161,9 +161,7 @@ def test_the_operating_point_of_any_law_is_that_of_its_chords(law):
 
 
 @x64
-@pytest.mark.parametrize(
-    "law", [pytest.param(law, marks=pytest.mark.slow if law not in ("Sinh", "Law") else []) for law in LAWS]
-)
+@pytest.mark.parametrize("law", [pytest.param(law, marks=pytest.mark.slow if law != "Sinh" else []) for law in LAWS])
 def test_derivatives_in_every_argument(law):
     # Conductances and currents in units of 1e-4, so that absolute and relative tolerances mean the same.
     def currents(g, v_in, v_out, wires, law):
@@ -292,7 +290,7 @@ def test_wrong_use_is_named(change, message):
 @x64
 def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
     """Several arrays at once, by elimination and by one solve a line; the certificate is small because it is true."""
-    wires = qs.crossbar.Wires(r_word=SEGMENTS, r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
+    wires = qs.crossbar.Wires(r_word=np.minimum(SEGMENTS, 1e3), r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
     g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
     key = jax.random.key(3)
     eliminated, difference = qs.crossbar.effective_conductance(g, wires, solver="elimination", certificate=key)

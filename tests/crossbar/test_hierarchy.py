@@ -125,6 +125,7 @@ def test_forward_is_the_transpose_of_reverse_at_zeros(order_one):
     np.testing.assert_allclose(difference, jnp.sum(gradient * up), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_second_derivatives():
     """Forward over reverse against a difference of gradients. Reverse over reverse: `test_hessian`."""
@@ -139,6 +140,7 @@ def test_second_derivatives():
     np.testing.assert_allclose(forward / scale, difference / scale, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_gradient_of_leading_axes_is_that_of_vmap():
     tiles = jnp.asarray(np.stack(circuit((3, 4, 4), seed=12), axis=1))

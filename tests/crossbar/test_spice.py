@@ -259,6 +259,9 @@ CIRCUITS = {
     "polynomial": (EVERYTHING, lambda: Polynomial(jnp.asarray([0.1, 0.5, 0.05])), True),
 }
 
+# In every run; the others compile programs of their own.
+BRIEF = ("uniform", "everything", "broken and floating lines", "sinh")
+
 
 def full(wires):
     """Every wire at its full shape: one compilation for all circuits that are connected at the same ends."""
@@ -278,7 +281,7 @@ def assert_ngspice_agrees(found, expected):
 @x64
 @ngspice
 @needs_ngspice
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize("name", [n if n in BRIEF else pytest.param(n, marks=pytest.mark.slow) for n in CIRCUITS])
 def test_ngspice_finds_the_currents_of_solve(tmp_path, name):
     wires, law, half_selected = CIRCUITS[name]
     seed = sum(map(ord, name))
