@@ -230,5 +230,8 @@ def _gram_inverse(
 
 def severity(slope: Float[Array, "lines wl bl"], z: Impedance) -> Float[Array, ""]:
     """Cheap estimate of the IR drop: mean conductance times what resists a smooth current, about r g N^2."""
-    one = jnp.ones_like(slope[:1])
-    return jnp.mean(slope) * jnp.max(z(one))
+    resistance = jnp.zeros((), slope.dtype)
+    for line in (z.word, z.bit):
+        assert line.kernel is not None  # lines that have modes
+        resistance += jnp.max(jnp.sum(line.kernel, axis=0)) + len(line.kernel) * jnp.max(line.end)
+    return jnp.mean(slope) * resistance
