@@ -39,7 +39,8 @@ from qsynapse_jax.crossbar._wires import Wires
 # wl x wl x bl numbers each) stays in cache. On two cores 4 were 1.6 times faster than 1 and 2.3 times than 108.
 _AT_ONCE = 4 * 64**3
 
-# Cells up to which "auto" takes one solve a line: as quick there, and compiled in a fifth of the time of elimination.
+# Cells up to which "auto" takes one solve a line: it compiles sooner, 3.0 s with its gradient at 32 lines where
+# elimination takes 5.2 s at 64 (experiments/bench/compile.json). Where run times cross was not measured.
 _FEW = 48 * 48
 
 # Random inputs of a certificate. An error in any entry shows in all of them, so a few are as good as many.
