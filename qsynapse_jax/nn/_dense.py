@@ -66,7 +66,7 @@ class CrossbarDense(nnx.Module):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"Argument `{name}` must be a positive integer, but is {size!r}.")
-        if -1 not in cell.signs:
+        if not cell.signed:
             raise ValueError(
                 f"Argument `cell` must hold signed weights, but {type(cell).__name__} does not; wrap it: "
                 f"`Differential({type(cell).__name__}(...))`."

@@ -69,13 +69,13 @@ class TiledArray(eqx.Module):
     def weight(self, g: Float[Array, "rows lines"]) -> Float[Array, "rows cols"]:
         """Weights that (effective) conductances [S] stand for.
 
-        The signed sum over the bit lines of each weight, less that of code 0 (which a differential cell cancels), over
-        the span of the cell.
+        The signed sum over the bit lines of each weight, less what stands for weight 0 (code 0, which a differential
+        cell cancels, or the reference), over the span of the cell.
         """
         signs = jnp.asarray(self.cell.signs, g.dtype)
         total = jnp.sum(g.reshape(g.shape[0], -1, self.lines) * signs[None, None, :], axis=-1)
         if sum(self.cell.signs):
-            total = total - self.cell.conductance(jnp.asarray(0)).astype(g.dtype)
+            total = total - self.cell.offset().astype(g.dtype)
         return total / self.cell.span().astype(g.dtype)
 
     def effective_weight(self, w: Float[Array, "rows cols"], *, throw: bool = True) -> Float[Array, "rows cols"]:
