@@ -1,0 +1,13 @@
+"""What reading costs: energy from the solved currents, area from widths and resistors."""
+
+from qsynapse_jax.cost._area import NODES as NODES
+from qsynapse_jax.cost._area import Lines as Lines
+from qsynapse_jax.cost._area import Metal as Metal
+from qsynapse_jax.cost._area import lines as lines
+from qsynapse_jax.cost._area import metal_of_node as metal_of_node
+from qsynapse_jax.cost._area import resistor_area as resistor_area
+from qsynapse_jax.cost._read import Periphery as Periphery
+from qsynapse_jax.cost._read import Power as Power
+from qsynapse_jax.cost._read import ReadEnergy as ReadEnergy
+from qsynapse_jax.cost._read import read_energy as read_energy
+from qsynapse_jax.cost._read import read_power as read_power
