@@ -47,10 +47,13 @@ class TiledArray(eqx.Module):
 
         Gradients: straight through the rounding in `w`, exact in the cell's physical parameters.
         """
-        g = self.cell.realise(as_floating(w, "w"))
+        return self.lay_out(self.cell.realise(as_floating(w, "w")))
+
+    def lay_out(self, g: Float[Array, "*lines rows cols"]) -> Float[Array, "rows lines"]:
+        """Conductances as cells give them, bit lines of a weight first, as they lie on the tiles, side by side."""
         if self.lines == 1:
             return g
-        return jnp.moveaxis(g, 0, -1).reshape(w.shape[0], -1)
+        return jnp.moveaxis(g, 0, -1).reshape(g.shape[1], -1)
 
     @eqx.filter_jit
     def effective_conductance(self, g: Float[Array, "rows lines"], *, throw: bool = True) -> Float[Array, "rows lines"]:
