@@ -1,5 +1,6 @@
 """A filamentary cell written to a conductance between its ends, by set pulses of a gate voltage and by resets."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -7,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from qsynapse_jax._checks import is_concrete
-from qsynapse_jax.devices._fields import check_numbers, real
+from qsynapse_jax._checks import as_real, is_concrete
+from qsynapse_jax.devices._fields import check_numbers
 from qsynapse_jax.devices._retention import Retention
 
 _RULES = {
@@ -52,7 +53,7 @@ class AnalogCell(eqx.Module):
     """Filament behind a transistor: a set pulse grows it to what the gate lets through, a reset opens it again.
 
         set(v):    g <- max(g, g_m (v - v_t) exp(d + c + sigma_pulse xi))
-        reset(s):  ln g <- ln g - s (ln g - ln g_open)  where that lowers it,   g_open = exp(h + sigma_hrs_cycle xi)/r_hrs + 1/r_leak
+        reset(s):  ln g <- ln g - s max(ln g - ln g_open, 0),   g_open = exp(h + sigma_hrs_cycle xi)/r_hrs + 1/r_leak
                    c <- (1 - s) c + sqrt(1 - (1 - s)^2) sigma_cycle xi
         read:      G = 1 / (r_series + 1/g) exp(-drift) (1 + sigma_read xi)
 
@@ -77,24 +78,24 @@ class AnalogCell(eqx.Module):
         ValueError: numbers out of range; `r_hrs` below `r_series`, an on/off ratio below 1.
     """
 
-    g_m: Float[Array, ""] = real("g_m")
-    v_t: Float[Array, ""] = real("v_t")
-    r_series: Float[Array, ""] = real("r_series")
-    r_hrs: Float[Array, ""] = real("r_hrs")
-    r_leak: Float[Array, ""] = real("r_leak")
-    sigma_device: Float[Array, ""] = real("sigma_device", default=0.0)
-    sigma_cycle: Float[Array, ""] = real("sigma_cycle", default=0.0)
-    sigma_pulse: Float[Array, ""] = real("sigma_pulse", default=0.0)
-    sigma_hrs: Float[Array, ""] = real("sigma_hrs", default=0.0)
-    sigma_hrs_cycle: Float[Array, ""] = real("sigma_hrs_cycle", default=0.0)
-    sigma_read: Float[Array, ""] = real("sigma_read", default=0.0)
-    stuck: Float[Array, ""] = real("stuck", default=0.0)
-    t_set: Float[Array, ""] = real("t_set", default=2e-7)
-    t_reset: Float[Array, ""] = real("t_reset", default=2e-7)
-    t_read: Float[Array, ""] = real("t_read", default=1e-6)
-    v_set: Float[Array, ""] = real("v_set", default=2.0)
-    v_reset: Float[Array, ""] = real("v_reset", default=2.0)
-    v_read: Float[Array, ""] = real("v_read", default=0.2)
+    g_m: Float[Array, ""] = eqx.field(converter=partial(as_real, name="g_m"))
+    v_t: Float[Array, ""] = eqx.field(converter=partial(as_real, name="v_t"))
+    r_series: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_series"))
+    r_hrs: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_hrs"))
+    r_leak: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_leak"))
+    sigma_device: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_device"), default=0.0)
+    sigma_cycle: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_cycle"), default=0.0)
+    sigma_pulse: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_pulse"), default=0.0)
+    sigma_hrs: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_hrs"), default=0.0)
+    sigma_hrs_cycle: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_hrs_cycle"), default=0.0)
+    sigma_read: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_read"), default=0.0)
+    stuck: Float[Array, ""] = eqx.field(converter=partial(as_real, name="stuck"), default=0.0)
+    t_set: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_set"), default=2e-7)
+    t_reset: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_reset"), default=2e-7)
+    t_read: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_read"), default=1e-6)
+    v_set: Float[Array, ""] = eqx.field(converter=partial(as_real, name="v_set"), default=2.0)
+    v_reset: Float[Array, ""] = eqx.field(converter=partial(as_real, name="v_reset"), default=2.0)
+    v_read: Float[Array, ""] = eqx.field(converter=partial(as_real, name="v_read"), default=0.2)
     retention: Retention = eqx.field(default_factory=Retention)
 
     def __check_init__(self):

@@ -1,16 +1,10 @@
-"""Numbers of a device: converted when it is built, and refused when they are none."""
+"""Numbers of a device, checked when it is built."""
 
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 
-from qsynapse_jax._checks import as_real, bad_value_message, is_concrete
-
-
-def real(name: str, **options: Any) -> Any:
-    """A field that holds a real scalar and may be swept or differentiated."""
-    return eqx.field(converter=lambda value: as_real(value, name), **options)
+from qsynapse_jax._checks import bad_value_message, is_concrete
 
 
 def check_numbers(device: Any, rules: dict[str, tuple[str, str]]) -> None:

@@ -1,5 +1,6 @@
 """Resistors as they are made: matched to each other, and all off together."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_real, bad_value_message, is_concrete
-from qsynapse_jax.devices._fields import check_numbers, real
+from qsynapse_jax.devices._fields import check_numbers
 from qsynapse_jax.devices._retention import checked_temperature
 
 
@@ -41,7 +42,7 @@ class ResistorState(eqx.Module):
         die: factor that all of them share, and any other resistor of the material on the die.
     """
 
-    local: Float[Array, "bits *shape"]
+    local: Float[Array, " bits *shape"]
     die: Float[Array, ""]
 
 
@@ -66,12 +67,10 @@ class Resistor(eqx.Module):
         ValueError: negative spreads; a reference below 200 K.
     """
 
-    sigma_unit: Float[Array, ""] = real("sigma_unit", default=0.0)
-    sigma_process: Float[Array, ""] = real("sigma_process", default=0.0)
-    tcr: Float[Array, ""] = real("tcr", default=0.0)
-    reference: Float[Array, ""] = eqx.field(
-        converter=lambda value: checked_temperature(value, "reference"), default=300.0
-    )
+    sigma_unit: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_unit"), default=0.0)
+    sigma_process: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_process"), default=0.0)
+    tcr: Float[Array, ""] = eqx.field(converter=partial(as_real, name="tcr"), default=0.0)
+    reference: Float[Array, ""] = eqx.field(converter=partial(checked_temperature, name="reference"), default=300.0)
 
     def __check_init__(self):
         check_numbers(self, {"sigma_unit": ("non-negative", ""), "sigma_process": ("non-negative", "")})
@@ -93,6 +92,6 @@ class Resistor(eqx.Module):
         """Factor of every resistor of the material on this die, the ADC reference too, at `temperature` [K]."""
         return state.die * (1 + self.tcr * (checked_temperature(temperature) - self.reference))
 
-    def factor(self, state: ResistorState, temperature: Any = 300.0) -> Float[Array, "bits *shape"]:
+    def factor(self, state: ResistorState, temperature: Any = 300.0) -> Float[Array, " bits *shape"]:
         """Actual over nominal resistance of every branch of every cell at `temperature` [K]."""
         return state.local * self.shared_factor(state, temperature)

@@ -1,5 +1,6 @@
 """Drift of a written resistance with time and temperature."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_real, bad_value_message, is_concrete
-from qsynapse_jax.devices._fields import check_numbers, real
+from qsynapse_jax.devices._fields import check_numbers
 
 # Boltzmann's constant in electronvolts [eV/K].
 _BOLTZMANN = 8.617333262e-5
@@ -67,13 +68,11 @@ class Retention(eqx.Module):
         ValueError: negative spread or activation energy, `tau` not positive, a reference below 200 K.
     """
 
-    nu: Float[Array, ""] = real("nu", default=0.0)
-    spread: Float[Array, ""] = real("spread", default=0.0)
-    tau: Float[Array, ""] = real("tau", default=1.0)
-    activation_energy: Float[Array, ""] = real("activation_energy", default=1.0)
-    reference: Float[Array, ""] = eqx.field(
-        converter=lambda value: checked_temperature(value, "reference"), default=300.0
-    )
+    nu: Float[Array, ""] = eqx.field(converter=partial(as_real, name="nu"), default=0.0)
+    spread: Float[Array, ""] = eqx.field(converter=partial(as_real, name="spread"), default=0.0)
+    tau: Float[Array, ""] = eqx.field(converter=partial(as_real, name="tau"), default=1.0)
+    activation_energy: Float[Array, ""] = eqx.field(converter=partial(as_real, name="activation_energy"), default=1.0)
+    reference: Float[Array, ""] = eqx.field(converter=partial(checked_temperature, name="reference"), default=300.0)
 
     def __check_init__(self):
         check_numbers(

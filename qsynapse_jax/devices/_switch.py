@@ -1,5 +1,6 @@
 """A two-level memory cell used as a switch: written with one pulse, and not asked for any value between."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -7,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax._checks import is_concrete
-from qsynapse_jax.devices._fields import check_numbers, real
+from qsynapse_jax._checks import as_real, is_concrete
+from qsynapse_jax.devices._fields import check_numbers
 from qsynapse_jax.devices._report import WriteReport
 from qsynapse_jax.devices._retention import Retention
 
@@ -73,23 +74,23 @@ class Switch(eqx.Module):
             faults of more than all cells, negative spreads or energies, an endurance that is not positive.
     """
 
-    r_on: Float[Array, ""] = real("r_on")
-    r_off: Float[Array, ""] = real("r_off")
-    t_set: Float[Array, ""] = real("t_set", default=1e-6)
-    t_reset: Float[Array, ""] = real("t_reset", default=1e-6)
-    t_read: Float[Array, ""] = real("t_read", default=1e-7)
-    e_set: Float[Array, ""] = real("e_set", default=0.0)
-    e_reset: Float[Array, ""] = real("e_reset", default=0.0)
-    e_read: Float[Array, ""] = real("e_read", default=0.0)
-    sigma_on_device: Float[Array, ""] = real("sigma_on_device", default=0.0)
-    sigma_off_device: Float[Array, ""] = real("sigma_off_device", default=0.0)
-    sigma_on_cycle: Float[Array, ""] = real("sigma_on_cycle", default=0.0)
-    sigma_off_cycle: Float[Array, ""] = real("sigma_off_cycle", default=0.0)
-    p_fail: Float[Array, ""] = real("p_fail", default=0.0)
-    stuck_on: Float[Array, ""] = real("stuck_on", default=0.0)
-    stuck_off: Float[Array, ""] = real("stuck_off", default=0.0)
-    endurance: Float[Array, ""] = real("endurance", default=float("inf"))
-    endurance_spread: Float[Array, ""] = real("endurance_spread", default=0.0)
+    r_on: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_on"))
+    r_off: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_off"))
+    t_set: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_set"), default=1e-6)
+    t_reset: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_reset"), default=1e-6)
+    t_read: Float[Array, ""] = eqx.field(converter=partial(as_real, name="t_read"), default=1e-7)
+    e_set: Float[Array, ""] = eqx.field(converter=partial(as_real, name="e_set"), default=0.0)
+    e_reset: Float[Array, ""] = eqx.field(converter=partial(as_real, name="e_reset"), default=0.0)
+    e_read: Float[Array, ""] = eqx.field(converter=partial(as_real, name="e_read"), default=0.0)
+    sigma_on_device: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_on_device"), default=0.0)
+    sigma_off_device: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_off_device"), default=0.0)
+    sigma_on_cycle: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_on_cycle"), default=0.0)
+    sigma_off_cycle: Float[Array, ""] = eqx.field(converter=partial(as_real, name="sigma_off_cycle"), default=0.0)
+    p_fail: Float[Array, ""] = eqx.field(converter=partial(as_real, name="p_fail"), default=0.0)
+    stuck_on: Float[Array, ""] = eqx.field(converter=partial(as_real, name="stuck_on"), default=0.0)
+    stuck_off: Float[Array, ""] = eqx.field(converter=partial(as_real, name="stuck_off"), default=0.0)
+    endurance: Float[Array, ""] = eqx.field(converter=partial(as_real, name="endurance"), default=float("inf"))
+    endurance_spread: Float[Array, ""] = eqx.field(converter=partial(as_real, name="endurance_spread"), default=0.0)
     on_retention: Retention = eqx.field(default_factory=Retention)
     off_retention: Retention = eqx.field(default_factory=Retention)
 

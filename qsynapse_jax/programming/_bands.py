@@ -62,7 +62,8 @@ def even_bands(
     g_min, g_max, tolerance = as_real(g_min, "g_min"), as_real(g_max, "g_max"), as_real(tolerance, "tolerance")
     if is_concrete(g_min, g_max) and not 0 <= g_min < g_max:
         raise ValueError(
-            f"Argument `g_max` must be above `g_min` = {float(g_min):g} S, both non-negative, but is {float(g_max):g} S."
+            f"Argument `g_max` must be above `g_min` = {float(g_min):g} S, which must not be negative, but is "
+            f"{float(g_max):g} S."
         )
     if is_concrete(tolerance) and not 0 < tolerance < 0.5:
         raise ValueError(

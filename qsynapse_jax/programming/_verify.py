@@ -55,7 +55,8 @@ def write_verify(
     Args:
         device: what is written.
         state: of the cells, any shape.
-        low, high: band of each cell [S], of the shape of the cells or broadcast to it; 0 and infinity are no bound.
+        low: least conductance of each cell [S], of the shape of the cells or broadcast to it; 0 is no bound.
+        high: largest conductance of each cell [S], likewise; infinity is no bound.
         scheme: chooses the pulses.
         key: of the device's noise.
         max_pulses: of one cell, sets and resets together. Static; so are the next two.
@@ -126,11 +127,9 @@ def _write_verify(
         work, number = carry
         work = _round(device, scheme, work, jax.random.fold_in(key, number), max_pulses)
         if progress is not None:
-            jax.lax.cond(
-                number % progress_every == 0,
-                lambda: jax.debug.callback(_told(progress), number, jnp.sum(work.active)),
-                lambda: None,
-            )
+            tell = _told(progress)
+            left = jnp.sum(work.active)
+            jax.lax.cond(number % progress_every == 0, lambda: jax.debug.callback(tell, number, left), lambda: None)
         return work, number + 1
 
     work, _ = _shrinking(round_of, work, jnp.asarray(0, jnp.int32), _widths(low.size))
