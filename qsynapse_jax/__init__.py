@@ -10,7 +10,20 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Loaded on first use: Flax, Optax and scikit-learn take longer to import than a circuit takes to solve.
-_PACKAGES = ("cells", "codesign", "cost", "crossbar", "datasets", "nn", "quantize", "tile", "training")
+_PACKAGES = (
+    "cells",
+    "codesign",
+    "cost",
+    "crossbar",
+    "datasets",
+    "devices",
+    "nn",
+    "periphery",
+    "programming",
+    "quantize",
+    "tile",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import jax
 import pytest
 
-
 # Whole programs, each of which keeps one worker busy for long: begun last, they would keep the other one waiting.
 LONG = ("test_notebooks.py", "test_experiments.py", "test_cli.py", "test_learning.py", "test_readme.py")
 

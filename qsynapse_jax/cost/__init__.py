@@ -1,4 +1,4 @@
-"""What reading costs: energy from the solved currents, area from widths and resistors."""
+"""What an array costs: energy and time from its currents and pulses, area from widths and resistors."""
 
 from qsynapse_jax.cost._area import NODES as NODES
 from qsynapse_jax.cost._area import Lines as Lines
@@ -11,3 +11,6 @@ from qsynapse_jax.cost._read import Power as Power
 from qsynapse_jax.cost._read import ReadEnergy as ReadEnergy
 from qsynapse_jax.cost._read import read_energy as read_energy
 from qsynapse_jax.cost._read import read_power as read_power
+from qsynapse_jax.cost._write import speed_up as speed_up
+from qsynapse_jax.cost._write import write_energy as write_energy
+from qsynapse_jax.cost._write import write_time as write_time

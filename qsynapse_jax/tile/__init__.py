@@ -3,3 +3,6 @@
 from qsynapse_jax.tile._array import TiledArray as TiledArray
 from qsynapse_jax.tile._split import join as join
 from qsynapse_jax.tile._split import split as split
+from qsynapse_jax.tile._written import AbstractWrittenArray as AbstractWrittenArray
+from qsynapse_jax.tile._written import AnalogArray as AnalogArray
+from qsynapse_jax.tile._written import SwitchedArray as SwitchedArray

@@ -10,7 +10,11 @@ import pytest
 
 from tests.cells.zoo import CELLS, Case, by_cell, by_kind_of_cell
 
-pytestmark = pytest.mark.usefixtures("x64")
+# Some of these switches are bad on purpose; that they are warned of is tested in test_branches.py.
+pytestmark = [
+    pytest.mark.usefixtures("x64"),
+    pytest.mark.filterwarnings("ignore:A ladder R, 2R, 4R:UserWarning"),
+]
 
 ROUNDING = 1e-14  # relative, of a handful of operations in float64
 SLOPES_AT = (-1.2, -1.0, -0.7, 0.0, 1e-3, 0.4, 1.0, 1.2)

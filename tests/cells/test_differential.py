@@ -10,7 +10,11 @@ import pytest
 
 import qsynapse_jax as qs
 
-pytestmark = pytest.mark.usefixtures("x64")
+# Some of these switches are bad on purpose; that they are warned of is tested in test_branches.py.
+pytestmark = [
+    pytest.mark.usefixtures("x64"),
+    pytest.mark.filterwarnings("ignore:A ladder R, 2R, 4R:UserWarning"),
+]
 
 Differential, Ladder, Multilevel = qs.cells.Differential, qs.cells.Ladder, qs.cells.Multilevel
 

@@ -8,7 +8,11 @@ import pytest
 import qsynapse_jax as qs
 from tests.cells.zoo import INFINITE, branches, doubled, ladder, ladder_law
 
-pytestmark = pytest.mark.usefixtures("x64")
+# Some of these switches are bad on purpose; that they are warned of is tested in test_branches.py.
+pytestmark = [
+    pytest.mark.usefixtures("x64"),
+    pytest.mark.filterwarnings("ignore:A ladder R, 2R, 4R:UserWarning"),
+]
 
 Ladder = qs.cells.Ladder
 ROUNDING = 1e-14

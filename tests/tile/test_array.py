@@ -86,6 +86,7 @@ def test_a_unipolar_weight_is_one_bit_line():
     np.testing.assert_array_equal(array.conductance(w), array.cell.realise(w))
 
 
+@pytest.mark.filterwarnings("ignore:A ladder R, 2R, 4R:UserWarning")
 @pytest.mark.parametrize("kind", ["unipolar", "differential"])
 def test_with_ideal_wires_written_weights_are_read_back(kind):
     """What a cell on one bit line conducts at code 0 is subtracted; a differential one cancels it."""

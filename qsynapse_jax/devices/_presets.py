@@ -1,0 +1,98 @@
+"""Numbers of technologies with their sources. Tags: [S] read in the source, [D] derived from it, [R] field lore."""
+
+from typing import Any
+
+from qsynapse_jax.devices._analog import AnalogCell
+from qsynapse_jax.devices._resistor import Resistor
+from qsynapse_jax.devices._retention import Retention
+from qsynapse_jax.devices._switch import Switch
+
+# [R] Filamentary HfO2-class cells: 1.0 eV and a drift of some per mille a factor e of time. [D] The spread is what
+# 30 minutes at 80 C did to multi-level cells: standard deviations of 4 to 27 uS over 0 to 300 uS, about 10 % of R
+# (github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/retention/results/relaxation-sigma.csv [S]); with tau = 1 s and
+# 1.0 eV those 30 minutes are ln(1 + t_eq/tau) = 13.3, and 0.1/13.3 = 0.0075.
+_ON = {"nu": 0.002, "spread": 0.0075, "tau": 1.0, "activation_energy": 1.0}
+# [R] An open filament moves more, and towards the on state.
+_OFF = {"nu": -0.01, "spread": 0.02, "tau": 1.0, "activation_energy": 1.0}
+
+
+def digital_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
+    """Two-level RRAM cell as the switch of a quantized synapse.
+
+    - r_on 5 kohm, r_off 80 kohm at least: lowest and highest target band of 2 bits a cell [S], RADAR data files; pass
+      `r_off=80e3` for that worst case. 1 Mohm is what most cells of those files reach after one reset [D].
+    - 1.5 V, 1 us set and reset [S], pyxbar defaults; 1.5^2/5e3 * 1 us = 0.45 nJ a set, and a reset as much [D].
+    - spreads 10 % (on) and 50 % (off) from device to device, 5 % and 50 % from write to write [R]; p_fail 1e-3 [R];
+      1e-4 stuck of either kind [R]; endurance 1e6 pulses within a factor of 3 [R]; retention above.
+
+    Reference: pyxbar, github.com/akashlevy/pyxbar; B. Q. Le et al., "RADAR: A fast and energy-efficient programming
+        technique for multiple bits-per-cell RRAM arrays", IEEE Trans. Electron Devices 68, 4397, 2021,
+        doi 10.1109/TED.2021.3097975.
+    """
+    numbers: dict[str, Any] = {
+        "r_on": 5e3,
+        "r_off": r_off,
+        "t_set": 1e-6,
+        "t_reset": 1e-6,
+        "t_read": 1e-7,
+        "e_set": 4.5e-10,
+        "e_reset": 4.5e-10,
+        "e_read": 8e-13,
+        "sigma_on_device": 0.1,
+        "sigma_off_device": 0.5,
+        "sigma_on_cycle": 0.05,
+        "sigma_off_cycle": 0.5,
+        "p_fail": 1e-3,
+        "stuck_on": 1e-4,
+        "stuck_off": 1e-4,
+        "endurance": 1e6,
+        "endurance_spread": 1.0,
+        "on_retention": Retention(**_ON),
+        "off_retention": Retention(**_OFF),
+    }
+    return Switch(**(numbers | changes))
+
+
+def fast_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
+    """`digital_switch` with pulses of 100 ns, or of 10 ns with `t_set=1e-8, t_reset=1e-8` [R].
+
+    Filamentary cells switch within nanoseconds when driven hard enough [R]; energy scales with the width [D].
+    """
+    fast = {"t_set": 1e-7, "t_reset": 1e-7, "e_set": 4.5e-11, "e_reset": 4.5e-11}
+    return digital_switch(r_off=r_off, **(fast | changes))
+
+
+def analog_rram(**changes: Any) -> AnalogCell:
+    """Multi-level RRAM cell fitted to the pulse statistics of the RADAR data.
+
+    - Median resistance after a set pulse against gate voltage, exptdata/sweeps/results/fppv1.csv [S], 1.5 to 4.0 V:
+      r_series + 1/(g_m (v - v_t)) with 3.8 kohm, 1 mS/V, 2.0 V follows it within 15 % [D].
+    - One log-normal spread of the filament, 0.5 of devices and 0.5 of filaments, and 0.25 of pulses, gives the hit
+      rates of fixed pulses in narrow bands at 5.9 and 8.9 kohm [D].
+    - Open filaments: median 300 kohm, spread 2.0 of devices: a fifth of the cells does not reach 80 kohm within the
+      resets allowed, which is most of what the data files count as failed [D]; 1.3 % no reset opens [D].
+    - 200 ns pulses at 2 V [S], file names; 1 us and 0.2 V for a read [R]; read noise 0.4 % [R].
+
+    Reference: as for `digital_switch`; data at github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/.
+    """
+    numbers: dict[str, Any] = {
+        "g_m": 1e-3,
+        "v_t": 2.0,
+        "r_series": 3.8e3,
+        "r_hrs": 3e5,
+        "r_leak": 1.2e6,
+        "sigma_device": 0.5,
+        "sigma_cycle": 0.5,
+        "sigma_pulse": 0.25,
+        "sigma_hrs": 2.0,
+        "sigma_hrs_cycle": 0.5,
+        "sigma_read": 0.004,
+        "stuck": 0.013,
+        "retention": Retention(**_ON),
+    }
+    return AnalogCell(**(numbers | changes))
+
+
+def poly_resistor(**changes: Any) -> Resistor:
+    """Integrated resistor: 1 % mismatch of a unit, 15 % process spread, 300 ppm/K; all [R]."""
+    return Resistor(**({"sigma_unit": 0.01, "sigma_process": 0.15, "tcr": 3e-4} | changes))

@@ -1,0 +1,3 @@
+"""What stands around an array: converters."""
+
+from qsynapse_jax.periphery._adc import ADC as ADC
