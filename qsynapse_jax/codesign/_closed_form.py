@@ -13,7 +13,7 @@ difference of large numbers as (P_k - r_on r_off) / (m + sqrt(h^2 + P_k)). For r
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qsynapse_jax._checks import as_real, checked
+from qsynapse_jax._checks import as_real, checked, is_concrete
 
 
 def binary_weighted(
@@ -39,13 +39,14 @@ def binary_weighted(
     """
     r_first = checked(as_real(r_first, "r_first"), "r_first", unit="ohm", minimum="positive")
     r_on, r_off = checked(as_real(r_on, "r_on"), "r_on", unit="ohm", minimum="non-negative"), as_real(r_off, "r_off")
-    if not bool(r_off > r_on):
+    if is_concrete(r_on, r_off) and not float(r_off) > float(r_on):
         raise ValueError(f"Argument `r_off` must be above `r_on` = {float(r_on):g} ohm, but is {float(r_off):g} ohm.")
     weights = 2.0 ** jnp.arange(bits).astype(r_first.dtype)
-    if bool(jnp.isinf(r_off)):
-        return weights * (r_first + r_on) - r_on
+    ideal = jnp.isinf(r_off)
+    unit = jnp.where(ideal, 1, r_off)
     # In units of r_off, so that no product overflows or underflows.
-    first, on = r_first / r_off, r_on / r_off
+    first, on = r_first / unit, r_on / unit
     product = weights * (first + on) * (first + 1)
     half_sum, half_difference = (1 + on) / 2, (1 - on) / 2
-    return r_off * (product - on) / (half_sum + jnp.sqrt(half_difference**2 + product))
+    exact = unit * (product - on) / (half_sum + jnp.sqrt(half_difference**2 + product))
+    return jnp.where(ideal, weights * (r_first + r_on) - r_on, exact)

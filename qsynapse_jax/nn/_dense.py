@@ -112,7 +112,13 @@ class CrossbarDense(nnx.Module):
         return self.v_read * jnp.matmul(x, g_eff, precision=jax.lax.Precision.HIGHEST)
 
     def __call__(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch out_features"]:
-        y = jnp.matmul(x, self.effective_weight(), precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()
+        return self.multiply(x, self.effective_weight())
+
+    def multiply(
+        self, x: Float[Array, "*batch in_features"], weight: Float[Array, "in_features out_features"]
+    ) -> Float[Array, "*batch out_features"]:
+        """What the layer gives for weights in [-1, 1] found elsewhere, e.g. read from written and aged devices."""
+        y = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()
         if self.bias is None:
             return y
         return y + jnp.broadcast_to(self.bias.get_value(), y.shape)
