@@ -9,6 +9,8 @@ from rich.console import Console
 from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._codesign import CodesignConfig as CodesignConfig
+from qsynapse_jax.cli._codesign import CodesignStudy as CodesignStudy
+from qsynapse_jax.cli._codesign import run_codesign as run_codesign
 from qsynapse_jax.cli._commands import Demo, Evaluate, Train
 from qsynapse_jax.cli._config import DEMO as DEMO
 from qsynapse_jax.cli._config import CellConfig as CellConfig

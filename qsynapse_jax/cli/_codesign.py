@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import numpy as np
 import tyro
 from flax import nnx
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -114,6 +116,7 @@ class CodesignConfig:
         if self.steps < 1:
             raise ValueError(f"Argument `steps` must be positive, but is {self.steps}.")
         # Built once here, so that what is wrong is said before any work.
+        plain_ladder_warning(self.cell)
         self.task(), self.start(), self.priorities()
 
     def task(self) -> LadderTask:
@@ -136,14 +139,28 @@ class CodesignConfig:
     def start(self) -> Bounded:
         """Where the search begins, and its bounds."""
         plain = self.plain()
-        low = self.cell.r_unit / 4 if self.r_min is None else self.r_min
-        high = 64 * float(plain[-1]) if self.r_max is None else self.r_max
+        least, most = float(plain[0]), float(plain[-1])
+        low = least / 4 if self.r_min is None else self.r_min
+        high = 64 * most if self.r_max is None else self.r_max
+        if not (0 < low <= least and most <= high < np.inf):
+            raise ValueError(
+                f"Arguments `r_min` and `r_max` must enclose the plain ladder that the search begins with, "
+                f"{ohm(least)} to {ohm(most)}, but are {low:g} and {high:g} ohm: begin elsewhere with `--r-unit`."
+            )
         return Bounded(plain, float(low), float(high))
 
     def priorities(self) -> Priorities:
         """What counts."""
         network = self.network if self.dataset != "none" else 0.0
         return Priorities(error=self.error, network=network, power=self.power, area=self.area)
+
+
+def plain_ladder_warning(cell: CellConfig) -> str | None:
+    """What a plain ladder of these switches has to be warned of, if anything."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cell.build()
+    return str(caught[0].message) if caught else None
 
 
 @dataclass(frozen=True)
@@ -155,35 +172,56 @@ class Codesign:
     def run(self, console: Console) -> None:
         config, started = self.config, time.perf_counter()
         prepare_folder(config.out)
-        data = None if config.dataset == "none" else load(config.dataset, seed=config.seed)
         for line in _given(config):
             console.print(line, highlight=False)
-        deployment = None if data is None else _deployment(config, data)
-        found = _search(config, data, deployment, console)
-        designs = _designs(config, np.asarray(found.values))
-        figures = {name: _figures(config, r, data, deployment) for name, r in designs.items()}
-        console.print(_resistor_table(designs), highlight=False)
-        console.print(_figure_table(config, figures), highlight=False)
-        last = list(designs)[-1]
-        resistors = ", ".join(ohm(float(r)) for r in designs[last])
+        study = run_codesign(config, console)
+        console.print(_resistor_table(study.designs), highlight=False)
+        console.print(_figure_table(config, study.figures), highlight=False)
+        last = list(study.designs)[-1]
+        resistors = ", ".join(ohm(float(r)) for r in study.designs[last])
         console.print(f"Use these resistors: {resistors}.", highlight=False, soft_wrap=True)
-        picture = draw_codesign(config, designs, config.out)
+        picture = draw_codesign(config, study.designs, config.out)
         result = config.out / "result.json"
         seconds = time.perf_counter() - started
-        write_json(result, _content(config, designs, figures, found.losses, seconds))
+        write_json(result, _content(config, study, seconds))
         console.print(f"{seconds:.0f} s. Written:")
         print_files(console, [result, picture])
 
 
+@dataclass
+class CodesignStudy:
+    """What a search found.
+
+    `designs` are resistors [ohm] by name: as begun ("R, 2R, 4R"), plain ("R as found") and in closed form at the first
+    resistor found, "found", and rounded where that is asked for; `figures` a value a draw by design and name;
+    `objective` its course.
+    """
+
+    designs: dict[str, np.ndarray]
+    figures: dict[str, dict[str, list[float]]]
+    objective: list[float]
+
+
+def run_codesign(config: CodesignConfig, console: Console) -> CodesignStudy:
+    """Searches for resistors, and measures them beside those they should replace."""
+    data = None if config.dataset == "none" else load(config.dataset, seed=config.seed)
+    deployment = None if data is None else _deployment(config, data)
+    found = _search(config, data, deployment, console)
+    designs = _designs(config, np.asarray(found.values))
+    figures = {name: _figures(config, r, data, deployment) for name, r in designs.items()}
+    return CodesignStudy(designs, figures, [float(loss) for loss in found.losses])
+
+
 def _given(config: CodesignConfig) -> list[str]:
     cell, start = config.cell, config.start()
+    warning = plain_ladder_warning(cell)
     return [
         f"switch: {ohm(cell.r_on)} on, {ohm(cell.r_off)} off (on/off {cell.r_off / cell.r_on:.4g})",
-        f"spread: {100 * config.sigma_on:.3g} % on, {100 * config.sigma_off:.3g} % off, {100 * config.sigma_r:.3g} % of "
-        "the smallest resistor",
+        f"spread: {100 * config.sigma_on:.3g} % on, {100 * config.sigma_off:.3g} % off, {100 * config.sigma_r:.3g} % R",
         f"wires:  {config.r_word:g} ohm per word-line segment, {config.r_bit:g} ohm per bit-line segment",
         f"tile:   {config.tile[0]} word lines x {config.tile[-1]} bit lines, {cell.bits}-bit ladders, two a weight",
         f"bounds: {ohm(float(start.low))} to {ohm(float(start.high))} for every resistor",
+        *([f"note:   {warning}"] if warning else []),
     ]
 
 
@@ -275,7 +313,7 @@ def _figures(
 
 
 def _resistor_table(designs: dict[str, np.ndarray]) -> Table:
-    table = Table(title="Branch resistors [ohm], most significant first")
+    table = Table(title=escape("Branch resistors [ohm], most significant first"))
     table.add_column("branch", justify="right")
     for name in designs:
         table.add_column(name, justify="right")
@@ -291,26 +329,19 @@ def _figure_table(config: CodesignConfig, figures: dict[str, dict[str, list[floa
         table.add_column(name, justify="right")
     for line in next(iter(figures.values())):
         label, unit, factor = LABELS[line]
-        means = [factor * float(np.mean(design[line])) for design in figures.values()]
-        table.add_row(
-            label, *(f"{mean:.3g} {unit}".rstrip() if line != "accuracy" else f"{mean:.2f} %" for mean in means)
-        )
+        means = (factor * float(np.mean(design[line])) for design in figures.values())
+        digits = "{:.2f}" if line == "accuracy" else "{:,.3g}"
+        table.add_row(escape(f"{label} [{unit}]") if unit else label, *map(digits.format, means))
     return table
 
 
-def _content(
-    config: CodesignConfig,
-    designs: dict[str, np.ndarray],
-    figures: dict[str, dict[str, list[float]]],
-    losses: jax.Array,
-    seconds: float,
-) -> dict[str, Any]:
+def _content(config: CodesignConfig, study: CodesignStudy, seconds: float) -> dict[str, Any]:
     return {
         "config": {**dataclasses.asdict(config), "out": str(config.out)},
         "seed": config.seed,
         **environment(),
         "wall_time_s": round(seconds, 2),
-        "resistors_ohm": {name: [float(r) for r in design] for name, design in designs.items()},
+        "resistors_ohm": {name: [float(r) for r in design] for name, design in study.designs.items()},
         "figures": [
             {
                 "name": f"{line}: {design}",
@@ -320,8 +351,8 @@ def _content(
                 "spread": LABELS[line][2] * float(np.std(drawn, ddof=1)),
                 "draws": _DRAWS,
             }
-            for design, lines in figures.items()
+            for design, lines in study.figures.items()
             for line, drawn in lines.items()
         ],
-        "objective": [float(loss) for loss in losses],
+        "objective": study.objective,
     }

@@ -1,0 +1,1 @@
+"""Resistors of the quantized synapse, found by gradient."""
