@@ -24,7 +24,6 @@ from qsynapse_jax.cli._store import prepare_folder, write_json
 from qsynapse_jax.codesign import (
     SERIES,
     Bounded,
-    Deployment,
     LadderFigures,
     LadderTask,
     Priorities,
@@ -37,7 +36,7 @@ from qsynapse_jax.codesign import (
 from qsynapse_jax.crossbar import Wires
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.devices import Resistor, Switch
-from qsynapse_jax.nn import software_mlp, to_crossbar
+from qsynapse_jax.nn import Deployment, software_mlp, to_crossbar
 from qsynapse_jax.training import fit
 
 # Draws of codes and devices that the table averages over; none of them is seen by the search.

@@ -9,7 +9,6 @@ from qsynapse_jax.codesign._ladder import LadderTask as LadderTask
 from qsynapse_jax.codesign._ladder import Priorities as Priorities
 from qsynapse_jax.codesign._ladder import design_ladder as design_ladder
 from qsynapse_jax.codesign._ladder import ladder_figures as ladder_figures
-from qsynapse_jax.codesign._network import Deployment as Deployment
 from qsynapse_jax.codesign._optimise import Front as Front
 from qsynapse_jax.codesign._optimise import Optimum as Optimum
 from qsynapse_jax.codesign._optimise import optimise as optimise

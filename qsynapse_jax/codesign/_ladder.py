@@ -10,14 +10,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from qsynapse_jax._checks import as_real
 from qsynapse_jax.cells import Differential, Ladder, linearity
-from qsynapse_jax.codesign._network import Deployment
 from qsynapse_jax.codesign._optimise import OnStep, Optimum, optimise
 from qsynapse_jax.codesign._parameters import Bounded
 from qsynapse_jax.codesign._tile import TileLevels, tile_levels
 from qsynapse_jax.cost import read_power, resistor_area
 from qsynapse_jax.crossbar import Wires, solve
 from qsynapse_jax.devices import Resistor, Switch
+from qsynapse_jax.nn import Deployment
 from qsynapse_jax.tile import SwitchedArray, TiledArray
+from qsynapse_jax.training import cross_entropy
 
 # Read vectors over which power is averaged: its spread over vectors is a few percent for 64 lines.
 _READS = 4
@@ -214,8 +215,8 @@ def design_ladder(
             total += priorities.area * task.area(r_branch) / area_before
         if deployment is not None and sample is not None and priorities.network:
             x, y = sample(for_batch)
-            hardware = task.hardware(r_branch)
-            total += priorities.network * deployment.loss(hardware, task.wires, x, y, key=for_devices)
+            logits = deployment.logits(task.hardware(r_branch), task.wires, x, key=for_devices)
+            total += priorities.network * cross_entropy(logits, y)
         return total
 
     return optimise(objective, start, steps=steps, learning_rate=learning_rate, key=key, on_step=on_step)

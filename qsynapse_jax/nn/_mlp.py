@@ -30,7 +30,7 @@ class MLP(nnx.Module):
         return self.layers[-1](x)
 
     def multiply(
-        self, x: Float[Array, "*batch features"], weights: Sequence[Float[Array, "rows cols"]]
+        self, x: Float[Array, "*batch features"], weights: Sequence[Float[Array, "_ _"]]
     ) -> Float[Array, "*batch classes"]:
         """What a crossbar network gives with other effective weights in [-1, 1], a matrix for every layer."""
         for layer, weight in zip(self.layers[:-1], weights[:-1], strict=True):

@@ -7,9 +7,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.nn import MLP
+from qsynapse_jax.nn._mlp import MLP
 from qsynapse_jax.tile import SwitchedArray, TiledArray
-from qsynapse_jax.training import cross_entropy
 
 
 class Deployment(eqx.Module):
@@ -50,18 +49,6 @@ class Deployment(eqx.Module):
             for layer, key in zip(network.layers, keys, strict=True)
         ]
         return network.multiply(x, weights)
-
-    def loss(
-        self,
-        hardware: SwitchedArray,
-        wires: Wires | None,
-        x: Float[Array, "batch features"],
-        y: Int[Array, " batch"],
-        *,
-        key: PRNGKeyArray,
-    ) -> Float[Array, ""]:
-        """Cross-entropy of the network on one sample of the hardware [nat]; gradients as for `logits`."""
-        return cross_entropy(self.logits(hardware, wires, x, key=key), y)
 
     @eqx.filter_jit
     def accuracy(
