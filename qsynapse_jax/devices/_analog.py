@@ -107,6 +107,7 @@ class AnalogCell(eqx.Module):
                 f"{float(self.r_hrs):g} ohm: an on/off ratio of {ratio:g}."
             )
 
+    @eqx.filter_jit
     def init(self, shape: tuple[int, ...], *, key: jax.Array) -> AnalogState:
         """Cells after one full reset; the stuck ones conduct as much as the series resistance lets them."""
         keys = jax.random.split(key, 6)
@@ -152,6 +153,7 @@ class AnalogCell(eqx.Module):
         """A reset to every cell; `strength` in (0, 1] is the part of the way that it goes, 1 a full one."""
         return self.pulse(state, jnp.zeros(strength.shape, bool), strength, key=key)
 
+    @eqx.filter_jit
     def pulse(
         self,
         state: AnalogState,

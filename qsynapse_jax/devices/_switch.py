@@ -112,6 +112,7 @@ class Switch(eqx.Module):
                 f"Argument `endurance` must be positive, but is {float(self.endurance):g} pulses; infinity is no limit."
             )
 
+    @eqx.filter_jit
     def init(self, shape: tuple[int, ...], *, key: jax.Array) -> SwitchState:
         """Switches that are off, but for those stuck on; each with offsets, rates and faults of its own."""
         keys = jax.random.split(key, 7)
@@ -136,6 +137,7 @@ class Switch(eqx.Module):
             life=life,
         )
 
+    @eqx.filter_jit
     def write(
         self, state: SwitchState, on: Bool[Array, "*shape"], *, key: jax.Array, verify: bool = False
     ) -> tuple[SwitchState, WriteReport]:

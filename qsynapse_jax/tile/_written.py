@@ -56,6 +56,13 @@ class AbstractWrittenArray(eqx.Module):
     def conductance(self, state: Any, *, temperature: Any = 300.0) -> Float[Array, "rows lines"]:
         """Conductances now, read at `temperature` [K], one column a bit line [S]."""
 
+    def reference_factor(self, state: Any, *, temperature: Any = 300.0) -> Float[Array, ""]:
+        """Factor of the reference resistor of an ADC on the same die, which scales what it reads of every current.
+
+        1 where the cells hold no resistor that it could be made like.
+        """
+        return jnp.ones(())
+
     @property
     def lines(self) -> int:
         """Bit lines of one weight."""
@@ -144,6 +151,9 @@ class SwitchedArray(AbstractWrittenArray):
         nominal = self.ladder.resistors()[:, None, None]
         resistors = nominal * self.resistor.factor(state.resistor, temperature).astype(nominal.dtype)
         return self.ladder.branch_conductance(resistors, self.switch.resistance(state.switch))
+
+    def reference_factor(self, state: SwitchedState, *, temperature: Any = 300.0) -> Float[Array, ""]:
+        return self.resistor.shared_factor(state.resistor, temperature)
 
 
 class AnalogArray(AbstractWrittenArray):
