@@ -59,9 +59,9 @@ def write_verify(
         high: largest conductance of each cell [S], likewise; infinity is no bound.
         scheme: chooses the pulses.
         key: of the device's noise.
-        max_pulses: of one cell, sets and resets together. Static; so are the next two.
-        progress: called with the number of rounds and of cells not done.
-        progress_every: rounds from one call to the next.
+        max_pulses: of one cell, sets and resets together.
+        progress: called with the number of rounds and of cells not done. Static.
+        progress_every: rounds from one call to the next. Static.
 
     Returns:
         The new state, and pulses, time, energy and success cell by cell. Success is what the last verifying read said.
@@ -89,7 +89,7 @@ def write_verify(
         jnp.broadcast_to(high, shape),
         scheme,
         key,
-        max_pulses,
+        jnp.asarray(max_pulses, jnp.int32),
         progress,
         progress_every,
     )
@@ -103,7 +103,7 @@ def _write_verify(
     high: Float[Array, "*shape"],
     scheme: AbstractScheme,
     key: jax.Array,
-    max_pulses: int,
+    max_pulses: Int[Array, ""],
     progress: Callable[[int, int], None] | None,
     progress_every: int,
 ) -> tuple[AnalogState, WriteReport]:
@@ -182,7 +182,9 @@ def _shrinking(
     return whole, number
 
 
-def _round(device: AnalogCell, scheme: AbstractScheme, work: _Work, key: jax.Array, max_pulses: int) -> _Work:
+def _round(
+    device: AnalogCell, scheme: AbstractScheme, work: _Work, key: jax.Array, max_pulses: Int[Array, ""]
+) -> _Work:
     """One read of every active cell, and one pulse to those out of their band."""
     read_key, pulse_key = jax.random.split(key)
     before = device.conductance(work.state)

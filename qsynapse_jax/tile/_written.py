@@ -164,7 +164,7 @@ class AnalogArray(AbstractWrittenArray):
         device: the memory cell.
         scheme: chooses the pulses.
         tolerance: half width of a target band in steps between levels.
-        max_pulses: of one cell. Static.
+        max_pulses: of one cell.
 
     Raises:
         ValueError: a cell of another kind; levels beyond what the device can conduct.

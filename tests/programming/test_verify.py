@@ -123,7 +123,7 @@ def test_narrower_bands_take_more_pulses():
 
 
 def test_one_compilation_for_all_numbers():
-    """Devices, bands, seeds and voltages are data; `max_pulses` and the shape are not."""
+    """Devices, bands, seeds, voltages and the most pulses are data; the shape is not."""
     traces = []
 
     class Counting(P.AbstractScheme):
@@ -137,7 +137,7 @@ def test_one_compilation_for_all_numbers():
             return P.ISPP().next(device, memory, g, low, high)
 
     for seed, stuck in enumerate((0.0, 0.1, 0.2)):
-        program(Counting(), seed=seed, device=qs.devices.analog_rram(stuck=stuck), max_pulses=20)
+        program(Counting(), seed=seed, device=qs.devices.analog_rram(stuck=stuck), max_pulses=20 + seed)
     assert len(traces) == 1
 
 
