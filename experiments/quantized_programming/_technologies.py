@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 import qsynapse_jax as qs
 
 # Both sides store 2^bits levels a bit line. Resistors of 80 kohm are the best that switches of 5 kohm and 1 Mohm allow,
@@ -39,11 +42,16 @@ def is_digital(name: str) -> bool:
 def cell(name: str, bits: int, *, signed: bool = True) -> qs.cells.AbstractCell:
     """The cell of a technology."""
     one = (
-        qs.cells.Ladder(bits, R_UNIT, R_ON, R_OFF)
+        qs.cells.Ladder(bits, None, R_ON, R_OFF, r_branch=_branches(bits))
         if is_digital(name)
         else qs.cells.Multilevel(2**bits, G_LEAST, G_MOST)
     )
     return qs.cells.Differential(one) if signed else one
+
+
+def _branches(bits: int) -> jax.Array:
+    """Resistors that allow for the switch in series, R_k = 2^k (R + r_on) - r_on [ohm]."""
+    return jnp.asarray([2.0**k * (R_UNIT + R_ON) - R_ON for k in range(bits)])
 
 
 def hardware(name: str, bits: int, *, signed: bool = True, spread: float = 1.0) -> qs.tile.AbstractWrittenArray:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from experiments._record import figure, record, write_result
-from experiments.quantized_programming import _network, _writing
+from experiments.quantized_programming import _linearity, _network, _writing
 from experiments.quantized_programming._technologies import NAMES
 from qsynapse_jax.datasets import load
 
@@ -28,6 +28,8 @@ REACH = {
     "speed_up_on_pulse_count_alone_ispp_2_bits": ">= 10",
     "speed_up_on_pulse_count_alone_fppv_3_bits": "<= 1000",
     "digital_lost_in_ten_years_at_85_C": "<= 0.3",
+    "inl_exact_against_first_order_at_ratio_1e6": "<= 1.0",
+    "inl_at_on_off_ratio_4_to_the_bits_worst_of_2_to_6_bits": "<= 0.5",
 }
 PAPER = {
     "pulses_mean_fppv_3_bits": 137.0,
@@ -96,8 +98,13 @@ def main(folder: Path, *, quick: bool) -> dict[str, Any]:
     speed_up = _writing.speed_up_map()
     values["speed_up_at_the_corner"] = ("", [speed_up["corner"]["speed_up"]] * len(config.seeds))
     values.update(_accuracies(rows))
+    paper = dict(PAPER)
+    for name, (unit, value, given) in _linearity.figures().items():
+        values[name] = (unit, [value] * len(config.seeds))
+        if given is not None:
+            paper[name] = given
     figures = [
-        figure(name, unit, found, reach=REACH.get(name), paper=PAPER.get(name))
+        figure(name, unit, found, reach=REACH.get(name), paper=paper.get(name))
         for name, (unit, found) in values.items()
     ]
     tables = {
@@ -105,6 +112,7 @@ def main(folder: Path, *, quick: bool) -> dict[str, Any]:
         "corner": _writing.corner_table(),
         "retention": _retention_table(rows["retention"]),
         "variation": _variation_table(rows["variation"]),
+        "linearity": _linearity.table(),
     }
     extra = {"speed_up": speed_up, "rows": rows, "tables": tables}
     content = record(config, figures, started=started, extra=extra)
