@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 # Loaded on first use: Flax, Optax and scikit-learn take longer to import than a circuit takes to solve.
 _PACKAGES = (
     "cells",
+    "codesign",
     "cost",
     "crossbar",
     "datasets",

@@ -5,6 +5,14 @@ from collections.abc import Iterator
 import jax
 import pytest
 
+# Whole programs, each of which keeps one worker busy for long: begun last, they would keep the other one waiting.
+LONG = ("test_notebooks.py", "test_experiments.py", "test_cli.py", "test_learning.py", "test_readme.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long tests first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(autouse=True)
 def rank_promotion_raises() -> Iterator[None]:

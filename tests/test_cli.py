@@ -10,8 +10,12 @@ from qsynapse_jax.cli import DEMO, StudyConfig, hardware_lines, main
 from qsynapse_jax.crossbar import Wires, effective_conductance
 from qsynapse_jax.datasets import load
 
-TRAIN = ["train", "--hidden", "12", "--epochs", "3", "--tile", "32", "--r-word", "7", "--r-bit", "21"]
+TRAIN = ["train", "--hidden", "12", "--epochs", "2", "--tile", "32", "--r-word", "7", "--r-bit", "21"]
 CELL = ["--bits", "2", "--r-unit", "1e4", "--r-on", "500", "--r-off", "5e5"]
+
+
+# On one worker, so that the run is made once.
+of_one_run = pytest.mark.xdist_group("of one run")
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,7 @@ def figures(folder):
     return {one["name"]: one["ours"] for one in json.loads((folder / "result.json").read_text())["figures"]}
 
 
+@of_one_run
 def test_a_run_leaves_every_file_and_nothing_half_written(run):
     names = {"result.json", "weights.npz", "accuracy.png", "ir_drop.png", "weights.png"}
     assert {path.name for path in run.iterdir()} == names
@@ -33,6 +38,7 @@ def test_a_run_leaves_every_file_and_nothing_half_written(run):
         assert (run / name).stat().st_mode & 0o777 == 0o644
 
 
+@of_one_run
 def test_the_result_says_how_it_came_about(run):
     result = json.loads((run / "result.json").read_text())
     assert result["config"]["cell"] == {"bits": 2, "r_unit": 1e4, "r_on": 500.0, "r_off": 5e5}
@@ -40,9 +46,10 @@ def test_the_result_says_how_it_came_about(run):
     assert {"jax", "flax", "equinox", "optax", "python"} <= set(result["versions"])
     assert result["device"].startswith(("cpu", "gpu", "tpu"))
     assert result["wall_time_s"] > 0
-    assert len(result["history"]["circuit"]) == 3
+    assert len(result["history"]["circuit"]) == 2
 
 
+@of_one_run
 def test_evaluate_recomputes_the_table_from_the_weights(run, capsys):
     capsys.readouterr()
     main(["evaluate", str(run)])
@@ -51,6 +58,7 @@ def test_evaluate_recomputes_the_table_from_the_weights(run, capsys):
         assert f"{accuracy:.2f} %" in printed
 
 
+@of_one_run
 def test_the_table_follows_from_the_saved_arrays_alone(run):
     """As an outsider would: codes, conductances, tiles cut by hand, effective conductances, two matrix products."""
     data, arrays = load("digits"), np.load(run / "weights.npz")

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     **{unit: L0 for unit in L1},
     "programming": L0 | {"devices", "crossbar"},
     "tile": L0 | {"cells", "devices", "crossbar", "periphery", "programming"},
-    "cost": L0 | {"tile"},
+    "cost": L0 | {"tile", "crossbar", "cells", "devices", "periphery", "programming"},
     "nn": L0 | {"tile", "cells", "crossbar"},
     "training": L0 | {"nn", "tile", "programming", "devices"},
     "codesign": L0 | L1 | L2 | L3,

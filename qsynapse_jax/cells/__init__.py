@@ -3,4 +3,7 @@
 from qsynapse_jax.cells._base import AbstractCell as AbstractCell
 from qsynapse_jax.cells._differential import Differential as Differential
 from qsynapse_jax.cells._ladder import Ladder as Ladder
+from qsynapse_jax.cells._linearity import Linearity as Linearity
+from qsynapse_jax.cells._linearity import linearity as linearity
 from qsynapse_jax.cells._multilevel import Multilevel as Multilevel
+from qsynapse_jax.cells._referenced import Referenced as Referenced

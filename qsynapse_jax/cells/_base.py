@@ -29,9 +29,19 @@ class AbstractCell(eqx.Module):
     def code_range(self) -> tuple[int, int]:
         """Smallest and largest code."""
 
+    @property
+    def signed(self) -> bool:
+        """Whether weights can be negative."""
+        return -1 in self.signs
+
     @abstractmethod
     def span(self) -> Float[Array, ""]:
         """Conductance between weight 0 and weight 1 [S]."""
+
+    def offset(self) -> Float[Array, ""]:
+        """What stands for weight 0 [S]: the signed sum over the bit lines of code 0, unless there is a reference."""
+        g = self.conductance(jnp.asarray(0)).reshape(-1)
+        return jnp.sum(g * jnp.asarray(self.signs, g.dtype))
 
     @abstractmethod
     def conductance(self, code: Int[Any, "*shape"]) -> Float[Array, "..."]:

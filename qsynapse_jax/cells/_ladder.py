@@ -75,7 +75,7 @@ class Ladder(AbstractUnipolarCell):
             message = bad_value_message(value, name, unit="ohm", minimum=minimum)
             if message is not None:
                 raise ValueError(message)
-        if is_concrete(self.r_on, self.r_off) and not self.r_off > self.r_on:
+        if is_concrete(self.r_on, self.r_off) and not float(self.r_off) > float(self.r_on):
             raise ValueError(
                 f"Argument `r_off` must be above `r_on` = {float(self.r_on):g} ohm, but is "
                 f"{float(self.r_off):g} ohm; a switch that is off conducts less."

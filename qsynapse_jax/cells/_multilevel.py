@@ -38,7 +38,7 @@ class Multilevel(AbstractUnipolarCell):
             message = bad_value_message(getattr(self, name), name, unit="S", minimum="non-negative")
             if message is not None:
                 raise ValueError(message)
-        if is_concrete(self.g_min, self.g_max) and not self.g_max > self.g_min:
+        if is_concrete(self.g_min, self.g_max) and not float(self.g_max) > float(self.g_min):
             raise ValueError(
                 f"Argument `g_max` must be above `g_min` = {float(self.g_min):g} S, but is {float(self.g_max):g} S."
             )

@@ -1,4 +1,4 @@
-"""Command line: `qsynapse demo`, `train` and `evaluate` for networks, `solve` and `spice` for one circuit."""
+"""Command line: `demo`, `train`, `evaluate` for networks, `codesign` for resistors, `solve`, `spice` for a circuit."""
 
 import sys
 from typing import Annotated
@@ -7,6 +7,8 @@ import tyro
 from rich.console import Console
 
 from qsynapse_jax.cli._circuit import Solve, Spice
+from qsynapse_jax.cli._codesign import Codesign
+from qsynapse_jax.cli._codesign import CodesignConfig as CodesignConfig
 from qsynapse_jax.cli._commands import Demo, Evaluate, Train
 from qsynapse_jax.cli._config import DEMO as DEMO
 from qsynapse_jax.cli._config import CellConfig as CellConfig
@@ -22,6 +24,7 @@ Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Codesign, tyro.conf.subcommand("codesign")]
     | Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Spice, tyro.conf.subcommand("spice")]
 )

@@ -21,18 +21,18 @@ def hardware_lines(config: StudyConfig) -> list[str]:
     wires, cell, tile = config.wires(), config.cell, config.tile_shape()
     ladder = cell.build().cell
     low, high = (float(g) for g in ladder.conductance(np.asarray(ladder.code_range)))
-    branches = ", ".join(_ohm(2**k * cell.r_unit) for k in range(cell.bits))
+    branches = ", ".join(ohm(2**k * cell.r_unit) for k in range(cell.bits))
     return [
         f"wires: {float(wires.r_word):g} ohm per word-line segment, {float(wires.r_bit):g} ohm per bit-line segment",
         f"cell:  two {cell.bits}-bit ladders a weight, branches {branches},",
-        f"       switch {_ohm(cell.r_on)} on, {_ohm(cell.r_off)} off",
-        f"       {1e6 * low:.3g} to {1e6 * high:.3g} uS ({_ohm(1 / high)} to {_ohm(1 / low)}) a ladder, "
+        f"       switch {ohm(cell.r_on)} on, {ohm(cell.r_off)} off",
+        f"       {1e6 * low:.3g} to {1e6 * high:.3g} uS ({ohm(1 / high)} to {ohm(1 / low)}) a ladder, "
         f"{2 ** (cell.bits + 1) - 1} signed levels",
         f"tile:  {tile[0]} word lines x {tile[1]} bit lines",
     ]
 
 
-def _ohm(resistance: float) -> str:
+def ohm(resistance: float) -> str:
     """A resistance with three digits and a unit that suits it."""
     for size, unit in ((1e6, "Mohm"), (1e3, "kohm")):
         if resistance >= size:

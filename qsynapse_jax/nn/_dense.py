@@ -66,7 +66,7 @@ class CrossbarDense(nnx.Module):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"Argument `{name}` must be a positive integer, but is {size!r}.")
-        if -1 not in cell.signs:
+        if not cell.signed:
             raise ValueError(
                 f"Argument `cell` must hold signed weights, but {type(cell).__name__} does not; wrap it: "
                 f"`Differential({type(cell).__name__}(...))`."
@@ -112,7 +112,13 @@ class CrossbarDense(nnx.Module):
         return self.v_read * jnp.matmul(x, g_eff, precision=jax.lax.Precision.HIGHEST)
 
     def __call__(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch out_features"]:
-        y = jnp.matmul(x, self.effective_weight(), precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()
+        return self.multiply(x, self.effective_weight())
+
+    def multiply(
+        self, x: Float[Array, "*batch in_features"], weight: Float[Array, "in_features out_features"]
+    ) -> Float[Array, "*batch out_features"]:
+        """What the layer gives for weights in [-1, 1] found elsewhere, e.g. read from written and aged devices."""
+        y = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()
         if self.bias is None:
             return y
         return y + jnp.broadcast_to(self.bias.get_value(), y.shape)

@@ -29,6 +29,14 @@ class MLP(nnx.Module):
             x = jax.nn.relu(layer(x))
         return self.layers[-1](x)
 
+    def multiply(
+        self, x: Float[Array, "*batch features"], weights: Sequence[Float[Array, "rows cols"]]
+    ) -> Float[Array, "*batch classes"]:
+        """What a crossbar network gives with other effective weights in [-1, 1], a matrix for every layer."""
+        for layer, weight in zip(self.layers[:-1], weights[:-1], strict=True):
+            x = jax.nn.relu(layer.multiply(x, weight))
+        return self.layers[-1].multiply(x, weights[-1])
+
 
 def software_mlp(sizes: Sequence[int], *, rngs: nnx.Rngs) -> MLP:
     """A float network of the given layer sizes, e.g. (784, 256, 10)."""

@@ -47,10 +47,13 @@ class TiledArray(eqx.Module):
 
         Gradients: straight through the rounding in `w`, exact in the cell's physical parameters.
         """
-        g = self.cell.realise(as_floating(w, "w"))
+        return self.lay_out(self.cell.realise(as_floating(w, "w")))
+
+    def lay_out(self, g: Float[Array, "*lines rows cols"]) -> Float[Array, "rows lines"]:
+        """Conductances as cells give them, bit lines of a weight first, as they lie on the tiles, side by side."""
         if self.lines == 1:
             return g
-        return jnp.moveaxis(g, 0, -1).reshape(w.shape[0], -1)
+        return jnp.moveaxis(g, 0, -1).reshape(g.shape[1], -1)
 
     @eqx.filter_jit
     def effective_conductance(self, g: Float[Array, "rows lines"], *, throw: bool = True) -> Float[Array, "rows lines"]:
@@ -69,13 +72,13 @@ class TiledArray(eqx.Module):
     def weight(self, g: Float[Array, "rows lines"]) -> Float[Array, "rows cols"]:
         """Weights that (effective) conductances [S] stand for.
 
-        The signed sum over the bit lines of each weight, less that of code 0 (which a differential cell cancels), over
-        the span of the cell.
+        The signed sum over the bit lines of each weight, less what stands for weight 0 (code 0, which a differential
+        cell cancels, or the reference), over the span of the cell.
         """
         signs = jnp.asarray(self.cell.signs, g.dtype)
         total = jnp.sum(g.reshape(g.shape[0], -1, self.lines) * signs[None, None, :], axis=-1)
         if sum(self.cell.signs):
-            total = total - self.cell.conductance(jnp.asarray(0)).astype(g.dtype)
+            total = total - self.cell.offset().astype(g.dtype)
         return total / self.cell.span().astype(g.dtype)
 
     def effective_weight(self, w: Float[Array, "rows cols"], *, throw: bool = True) -> Float[Array, "rows cols"]:

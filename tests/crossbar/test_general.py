@@ -119,7 +119,7 @@ def test_ngspice(name, dtype):
 
 
 @x64
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", WIRES)
 def test_wires_of_every_kind(name, dtype):
     rounded = {r: np.asarray(x, dtype) for r, x in WIRES[name].items()}
@@ -135,7 +135,7 @@ def test_wires_of_every_kind(name, dtype):
 
 @x64
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if "broken" in n or n == "all at once" else pytest.mark.slow) for n in WIRES]
+    "name", [pytest.param(n, marks=[] if n == "lines are broken" else pytest.mark.slow) for n in WIRES]
 )
 def test_effective_conductance_behind_them(name):
     # Every wire at its full shape: fewer compilations.

@@ -1,0 +1,20 @@
+"""Physical parameters found by gradient: resistors, references and wires through cell, circuit and network."""
+
+from qsynapse_jax.codesign._closed_form import binary_weighted as binary_weighted
+from qsynapse_jax.codesign._fabrication import SERIES as SERIES
+from qsynapse_jax.codesign._fabrication import to_increment as to_increment
+from qsynapse_jax.codesign._fabrication import to_series as to_series
+from qsynapse_jax.codesign._ladder import LadderFigures as LadderFigures
+from qsynapse_jax.codesign._ladder import LadderTask as LadderTask
+from qsynapse_jax.codesign._ladder import Priorities as Priorities
+from qsynapse_jax.codesign._ladder import design_ladder as design_ladder
+from qsynapse_jax.codesign._ladder import ladder_figures as ladder_figures
+from qsynapse_jax.codesign._network import Deployment as Deployment
+from qsynapse_jax.codesign._optimise import Front as Front
+from qsynapse_jax.codesign._optimise import Optimum as Optimum
+from qsynapse_jax.codesign._optimise import optimise as optimise
+from qsynapse_jax.codesign._optimise import pareto_front as pareto_front
+from qsynapse_jax.codesign._parameters import Bounded as Bounded
+from qsynapse_jax.codesign._parameters import values as values
+from qsynapse_jax.codesign._tile import TileLevels as TileLevels
+from qsynapse_jax.codesign._tile import tile_levels as tile_levels
