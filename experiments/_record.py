@@ -100,7 +100,8 @@ def extra_table(table: dict[str, Any]) -> str:
 def refresh_tables(document: Path) -> str:
     """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
 
-    NAME is an experiment, `EXPERIMENT/TABLE` for a table of its own, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for what is asked of them.
+    NAME is an experiment, `EXPERIMENT/TABLE` for a further table of its result, `bench/SCRIPT` for all tables of a
+    benchmark, or `bench/reach` for what is asked of them.
     """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]

@@ -21,7 +21,7 @@ def exact(bits: int, r_unit: float, r_on: float, r_off: float) -> tuple[float, f
         # More bits than the switch supports are what is being measured here.
         warnings.filterwarnings("ignore", message="A ladder R, 2R, 4R")
         found = qs.cells.linearity(qs.cells.Ladder(bits, r_unit, r_on, r_off))
-    return float(found.worst_inl), float(found.worst_dnl)
+        return float(found.worst_inl), float(found.worst_dnl)
 
 
 def first_order(bits: int, r_unit: float, r_on: float, r_off: float) -> float:
@@ -51,11 +51,13 @@ def figures() -> dict[str, tuple[str, float, float | None]]:
         for bits, expected in zip(BITS, given, strict=False):
             name = f"inl_{bits}_bits_r_off_{r_off / 1e3:g}_kohm_r_unit_{unit:g}_r_on"
             found[name] = ("LSB", exact(bits, unit * R_ON, R_ON, r_off)[0], expected)
-    # Where both apply: with r_on/R and R/r_off at 1e-3 what is left out is a thousandth of what is kept.
-    off = [exact(n, 1e3 * R_ON, R_ON, 1e6 * R_ON)[0] / first_order(n, 1e3 * R_ON, R_ON, 1e6 * R_ON) - 1 for n in BITS]
-    found["inl_exact_against_first_order_at_ratio_1e6"] = ("%", 100 * max(map(abs, off)), None)
-    at = [exact(n, 2.0**n * R_ON, R_ON, 4.0**n * R_ON)[0] for n in BITS]
-    found["inl_at_on_off_ratio_4_to_the_bits_worst_of_2_to_6_bits"] = ("LSB", max(at), None)
+    # Where both apply: r_on/R and R/r_off are 1e-4, up to 2^5 times as much in the last branch.
+    parts = [(n, 1e4 * R_ON, R_ON, 1e8 * R_ON) for n in BITS]
+    off = [exact(*part)[0] / first_order(*part) - 1 for part in parts]
+    found["inl_exact_against_first_order_at_ratio_1e8_2_to_6_bits"] = ("%", 100 * max(map(abs, off)), None)
+    for bits in BITS:
+        inl, _ = exact(bits, 2.0**bits * R_ON, R_ON, 4.0**bits * R_ON)
+        found[f"inl_at_on_off_ratio_4_to_the_bits_{bits}_bits"] = ("LSB", inl, None)
     return found
 
 

@@ -22,7 +22,11 @@ def targets(bits, shape):
     return levels, low[levels], high[levels]
 
 
-def program(scheme, bits=2, shape=(8, 32), seed=0, device=None, **options):
+# As many cells in most tests, so that each scheme is compiled once a process.
+SHAPE = (16, 64)
+
+
+def program(scheme, bits=2, shape=SHAPE, seed=0, device=None, **options):
     device = device or qs.devices.analog_rram()
     levels, low, high = targets(bits, shape)
     first, second = jax.random.split(jax.random.key(seed))
@@ -32,14 +36,14 @@ def program(scheme, bits=2, shape=(8, 32), seed=0, device=None, **options):
 
 @by_scheme
 def test_what_is_called_a_success_lies_in_its_band(scheme):
-    """But for read noise: 0.4 % a read, and none of 2,048 reads is six standard deviations off (false alarm 4e-6)."""
-    device, levels, state, report = program(scheme, shape=(32, 64))
-    _, low, high = targets(2, (32, 64))
+    """But for read noise: 0.4 % a read, and none of 1,024 reads is six standard deviations off (false alarm 2e-6)."""
+    device, levels, state, report = program(scheme)
+    _, low, high = targets(2, SHAPE)
     g, done = np.asarray(device.conductance(state)), np.asarray(report.success)
     assert (g[done] > np.asarray(low)[done] / 1.024).all()
     assert (g[done] < np.asarray(high)[done] * 1.024).all()
     assert done.mean() > 0.9
-    assert (np.bincount(levels[done]) > 300).all()
+    assert (np.bincount(levels[done]) > 150).all()
 
 
 @by_scheme
@@ -51,7 +55,7 @@ def test_every_pulse_is_followed_by_a_read_and_nothing_else(scheme):
     np.testing.assert_allclose(report.busy, busy, rtol=1e-5)
     assert (np.asarray(report.energy) > 0).all()
     gave_up = ~np.asarray(report.success)
-    lowest = np.arange(8 * 32).reshape(8, 32) % 4 == 0
+    lowest = np.arange(1024).reshape(SHAPE) % 4 == 0
     assert set(np.asarray(report.pulses)[gave_up & ~lowest]) <= {60}
     assert set(np.asarray(report.pulses)[gave_up & lowest]) <= {min(60, scheme.erase_pulses)}
 
@@ -67,10 +71,10 @@ def test_a_cell_in_its_band_is_read_once_and_left_alone():
 
 
 def test_shrinking_buffers_put_every_cell_back_in_its_place():
-    """5,000 cells, three widths; bands around each cell's own target, so that an exchange of two would show."""
+    """1,500 cells, two widths; bands around each cell's own target, so that an exchange of two would show."""
     device = qs.devices.analog_rram(stuck=0.0, sigma_hrs=0.0, sigma_device=0.0)
-    target = jnp.asarray(np.random.default_rng(0).uniform(6e-5, 1.7e-4, (50, 100)), jnp.float32)
-    state = device.init((50, 100), key=jax.random.key(0))
+    target = jnp.asarray(np.random.default_rng(0).uniform(6e-5, 1.7e-4, (50, 30)), jnp.float32)
+    state = device.init((50, 30), key=jax.random.key(0))
     state, report = P.write_verify(
         device, state, 0.97 * target, 1.03 * target, P.RangeAdapting(), key=jax.random.key(1), max_pulses=2000
     )
@@ -78,16 +82,12 @@ def test_shrinking_buffers_put_every_cell_back_in_its_place():
     np.testing.assert_allclose(device.conductance(state), target, rtol=0.06)
 
 
-# mean, p99 and share of successes of 32,768 writes, 2 bits a cell; and what the cap was.
-PUBLISHED = [
-    (P.FPPV(), 1000, (14, 44), 849, (0.91, 0.97)),
-    (P.ISPP(), 200, (19, 25), 200, (0.91, 0.97)),
-    (P.RangeAdapting(), 45, (8.3, 9.5), 45, (0.91, 0.97)),
-]
+# Cap, mean and p99 of 32,768 writes, 2 bits a cell; the share of successes was 0.91 to 0.97 of all three.
+PUBLISHED = [(P.FPPV(), 1000, (14, 44), 849), (P.ISPP(), 200, (19, 25), 200), (P.RangeAdapting(), 45, (8.3, 9.5), 45)]
 
 
-@pytest.mark.parametrize(("scheme", "cap", "mean", "p99", "success"), PUBLISHED, ids=["FPPV", "ISPP", "RangeAdapting"])
-def test_two_bit_statistics_are_the_published_ones(scheme, cap, mean, p99, success):
+@pytest.mark.parametrize(("scheme", "cap", "mean", "p99"), PUBLISHED, ids=["FPPV", "ISPP", "RangeAdapting"])
+def test_pulse_statistics_are_the_published_ones(scheme, cap, mean, p99):
     """32,768 cells. Seeds move the means by 0.6, 0.2 and 0.03 and FPPV's p99 by 150: its mean is ten of those from the
     nearer end of its range, its p99 two, hence the seed is fixed.
     """
@@ -95,12 +95,11 @@ def test_two_bit_statistics_are_the_published_ones(scheme, cap, mean, p99, succe
     pulses = np.asarray(report.pulses)
     assert mean[0] <= pulses.mean() <= mean[1]
     assert np.percentile(pulses, 99) <= p99
-    assert success[0] <= np.mean(report.success) <= success[1]
-
-
-def test_three_bit_fixed_pulses_have_the_published_tail():
-    """Mean about 137, median 37, p99 2,000 (the cap), success 0.967: within 15 % and 0.01."""
-    *_, report = program(P.FPPV(), bits=3, shape=(128, 256), max_pulses=2000)
+    assert 0.91 <= np.mean(report.success) <= 0.97
+    if not isinstance(scheme, P.FPPV):
+        return
+    # Three bits: mean about 137, median 37, p99 2,000 (the cap), success 0.967; within 15 % and 0.01.
+    *_, report = program(scheme, bits=3, shape=(128, 256), max_pulses=2000)
     pulses = np.asarray(report.pulses)
     assert pulses.mean() == pytest.approx(137, rel=0.15)
     assert np.median(pulses) == pytest.approx(37, rel=0.15)

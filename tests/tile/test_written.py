@@ -41,8 +41,12 @@ def written(array, code=None, seed=0):
 
 by_array = pytest.mark.parametrize(
     "array",
-    [switched, analog, lambda: switched(signed=False), lambda: analog(signed=False)],
-    ids=["switched", "analog", "switched_unipolar", "analog_unipolar"],
+    [
+        pytest.param(switched, id="switched"),
+        pytest.param(analog, id="analog"),
+        pytest.param(lambda: switched(signed=False), id="switched_unipolar", marks=pytest.mark.slow),
+        pytest.param(lambda: analog(signed=False), id="analog_unipolar", marks=pytest.mark.slow),
+    ],
 )
 
 
