@@ -19,6 +19,7 @@ from qsynapse_jax.devices import (
     Switch,
     SwitchState,
     WriteReport,
+    checked_temperature,
 )
 from qsynapse_jax.programming import AbstractScheme, even_bands, write_verify
 
@@ -207,4 +208,6 @@ class AnalogArray(AbstractWrittenArray):
         return self.device.age(state, seconds, temperature)
 
     def conductance(self, state: AnalogState, *, temperature: Any = 300.0) -> Float[Array, "rows lines"]:
+        # The cells' own temperature coefficient is not modelled; degrees Celsius are an error all the same.
+        checked_temperature(temperature)
         return self.device.conductance(state)

@@ -171,3 +171,12 @@ def test_wrong_codes(array):
         array.write(state, jnp.zeros((10, 12), int), key=jax.random.key(1))
     with pytest.raises(ValueError, match=rf"^Argument `code` must hold integers from {low} to {high}, but"):
         array.write(state, jnp.full(SHAPE, high + 1), key=jax.random.key(1))
+
+
+@by_array
+def test_degrees_celsius_are_an_error_wherever_a_temperature_is_given(array):
+    array = array()
+    state = array.init(SHAPE, key=jax.random.key(0))
+    for call in (lambda: array.conductance(state, temperature=25.0), lambda: array.age(state, 1.0, 85.0)):
+        with pytest.raises(ValueError, match="looks like degrees Celsius"):
+            call()
