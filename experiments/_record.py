@@ -91,10 +91,17 @@ def markdown_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def extra_table(table: dict[str, Any]) -> str:
+    """A table of a result, of texts by column and row, in Markdown."""
+    lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def refresh_tables(document: Path) -> str:
     """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
 
-    NAME is an experiment, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for what is asked of them.
+    NAME is an experiment, `EXPERIMENT/TABLE` for a further table of its result, `bench/SCRIPT` for all tables of a
+    benchmark, or `bench/reach` for what is asked of them.
     """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]
@@ -103,6 +110,9 @@ def refresh_tables(document: Path) -> str:
         tail = rest.split("<!-- end -->", 1)[1]
         if name.startswith("bench/"):
             table = bench_tables(name.removeprefix("bench/"))
+        elif "/" in name:
+            experiment, section = name.split("/")
+            table = extra_table(read_result(experiment)["tables"][section])
         else:
             table = markdown_table(read_result(name))
         fresh.append(f"{name} -->\n{table}\n<!-- end -->{tail}")

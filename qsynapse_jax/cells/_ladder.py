@@ -96,7 +96,7 @@ class Ladder(AbstractUnipolarCell):
             f"but r_off/r_on is {ratio:.4g}, enough for {levels} usable level{'s' if levels > 1 else ''} of the "
             f"{2**self.bits}; use fewer bits or a better switch, or give `r_branch` values that allow for this one.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     @property

@@ -12,5 +12,6 @@ from qsynapse_jax.devices._resistor import ResistorState as ResistorState
 from qsynapse_jax.devices._resistor import pelgrom as pelgrom
 from qsynapse_jax.devices._retention import Retention as Retention
 from qsynapse_jax.devices._retention import arrhenius_factor as arrhenius_factor
+from qsynapse_jax.devices._retention import checked_temperature as checked_temperature
 from qsynapse_jax.devices._switch import Switch as Switch
 from qsynapse_jax.devices._switch import SwitchState as SwitchState

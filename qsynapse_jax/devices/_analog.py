@@ -107,11 +107,12 @@ class AnalogCell(eqx.Module):
                 f"{float(self.r_hrs):g} ohm: an on/off ratio of {ratio:g}."
             )
 
+    @eqx.filter_jit
     def init(self, shape: tuple[int, ...], *, key: jax.Array) -> AnalogState:
         """Cells after one full reset; the stuck ones conduct as much as the series resistance lets them."""
-        keys = jax.random.split(key, 6)
+        keys = jax.random.split(key, 3)
         dtype = self.g_m.dtype
-        noise = jax.random.normal(keys[0], (3, *shape), dtype)
+        noise = jax.random.normal(keys[0], (4, *shape), dtype)
         stuck = jax.random.uniform(keys[1], shape, dtype) < self.stuck
         # Twenty times the conductance of what stands in series: a filament that no longer counts.
         on = jnp.full(shape, jnp.log(20 / jnp.maximum(self.r_series, 1)), dtype)
@@ -121,10 +122,10 @@ class AnalogCell(eqx.Module):
             cycle=self.sigma_cycle * noise[1],
             hrs=self.sigma_hrs * noise[2],
             stuck=stuck,
-            rate=self.retention.rates(shape, key=keys[2]),
+            rate=self.retention.rate(noise[3]),
             age=jnp.zeros(shape, dtype),
         )
-        return self.reset(state, jnp.ones(shape, dtype), key=keys[3])
+        return self.reset(state, jnp.ones(shape, dtype), key=keys[2])
 
     def gate_voltage(self, g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Gate voltage whose set pulse leaves the median cell at conductance `g` [V]; infinite beyond 1/r_series."""
@@ -152,6 +153,7 @@ class AnalogCell(eqx.Module):
         """A reset to every cell; `strength` in (0, 1] is the part of the way that it goes, 1 a full one."""
         return self.pulse(state, jnp.zeros(strength.shape, bool), strength, key=key)
 
+    @eqx.filter_jit
     def pulse(
         self,
         state: AnalogState,

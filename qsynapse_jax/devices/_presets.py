@@ -12,8 +12,8 @@ from qsynapse_jax.devices._switch import Switch
 # (github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/retention/results/relaxation-sigma.csv [S]); with tau = 1 s and
 # 1.0 eV those 30 minutes are ln(1 + t_eq/tau) = 13.3, and 0.1/13.3 = 0.0075.
 _ON = {"nu": 0.002, "spread": 0.0075, "tau": 1.0, "activation_energy": 1.0}
-# [R] An open filament moves more, and towards the on state.
-_OFF = {"nu": -0.01, "spread": 0.02, "tau": 1.0, "activation_energy": 1.0}
+# [R] An open filament moves more than a closed one, and towards it.
+_OFF = {"nu": -0.005, "spread": 0.01, "tau": 1.0, "activation_energy": 1.0}
 
 
 def digital_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:

@@ -80,6 +80,7 @@ class Resistor(eqx.Module):
         units = jnp.asarray([2.0**k for k in range(bits)], self.sigma_unit.dtype)
         return self.sigma_unit / jnp.sqrt(units)
 
+    @eqx.filter_jit
     def init(self, bits: int, shape: tuple[int, ...], *, key: jax.Array) -> ResistorState:
         """One die with `bits` branches in every cell of an array."""
         local_key, die_key = jax.random.split(key)

@@ -82,7 +82,11 @@ class Retention(eqx.Module):
 
     def rates(self, shape: tuple[int, ...], *, key: jax.Array) -> Float[Array, "..."]:
         """Drift rates of devices, one each."""
-        return self.nu + self.spread * jax.random.normal(key, shape, self.nu.dtype)
+        return self.rate(jax.random.normal(key, shape, self.nu.dtype))
+
+    def rate(self, deviation: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Drift rates of devices that lie `deviation` standard deviations off."""
+        return self.nu + self.spread * deviation
 
     def equivalent_time(self, seconds: Any, temperature: Any) -> Float[Array, ""]:
         """Time at the reference temperature that does as much [s].

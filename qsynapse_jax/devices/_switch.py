@@ -112,30 +112,29 @@ class Switch(eqx.Module):
                 f"Argument `endurance` must be positive, but is {float(self.endurance):g} pulses; infinity is no limit."
             )
 
+    @eqx.filter_jit
     def init(self, shape: tuple[int, ...], *, key: jax.Array) -> SwitchState:
         """Switches that are off, but for those stuck on; each with offsets, rates and faults of its own."""
-        keys = jax.random.split(key, 7)
+        normal_key, fault_key = jax.random.split(key)
         dtype = self.r_on.dtype
-
-        def normal(k: int) -> Float[Array, "..."]:
-            return jax.random.normal(keys[k], shape, dtype)
-
-        chance = jax.random.uniform(keys[3], shape, dtype)
+        # All at once: the generator is most of what is compiled here.
+        on_device, off_device, cycle, life, on_rate, off_rate = jax.random.normal(normal_key, (6, *shape), dtype)
+        chance = jax.random.uniform(fault_key, shape, dtype)
         stuck_on = chance < self.stuck_on
-        life = self.endurance * jnp.exp(self.endurance_spread * normal(4))
         return SwitchState(
             on=stuck_on,
             stuck=chance < self.stuck_on + self.stuck_off,
-            on_offset=self.sigma_on_device * normal(0),
-            off_offset=self.sigma_off_device * normal(1),
-            cycle_offset=normal(2),
-            on_rate=self.on_retention.rates(shape, key=keys[5]),
-            off_rate=self.off_retention.rates(shape, key=keys[6]),
+            on_offset=self.sigma_on_device * on_device,
+            off_offset=self.sigma_off_device * off_device,
+            cycle_offset=cycle,
+            on_rate=self.on_retention.rate(on_rate),
+            off_rate=self.off_retention.rate(off_rate),
             age=jnp.zeros(shape, dtype),
             pulses=jnp.zeros(shape, jnp.int32),
-            life=life,
+            life=self.endurance * jnp.exp(self.endurance_spread * life),
         )
 
+    @eqx.filter_jit
     def write(
         self, state: SwitchState, on: Bool[Array, "*shape"], *, key: jax.Array, verify: bool = False
     ) -> tuple[SwitchState, WriteReport]:

@@ -59,9 +59,9 @@ def write_verify(
         high: largest conductance of each cell [S], likewise; infinity is no bound.
         scheme: chooses the pulses.
         key: of the device's noise.
-        max_pulses: of one cell, sets and resets together. Static; so are the next two.
-        progress: called with the number of rounds and of cells not done.
-        progress_every: rounds from one call to the next.
+        max_pulses: of one cell, sets and resets together.
+        progress: called with the number of rounds and of cells not done. Static.
+        progress_every: rounds from one call to the next. Static.
 
     Returns:
         The new state, and pulses, time, energy and success cell by cell. Success is what the last verifying read said.
@@ -82,36 +82,36 @@ def write_verify(
             ) from None
     if is_concrete(low, high) and not bool(jnp.all(low < high)):
         raise ValueError("Argument `low` must be below `high` in every cell, but some band is empty.")
-    return _write_verify(
+    # Flat, so that arrays of as many cells in another shape are not compiled again.
+    state, report = _write_verify(
         device,
-        state,
-        jnp.broadcast_to(low, shape),
-        jnp.broadcast_to(high, shape),
+        jax.tree.map(jnp.ravel, state),
+        jnp.broadcast_to(low, shape).ravel(),
+        jnp.broadcast_to(high, shape).ravel(),
         scheme,
         key,
-        max_pulses,
+        jnp.asarray(max_pulses, jnp.int32),
         progress,
         progress_every,
     )
+    return jax.tree.map(lambda leaf: leaf.reshape(shape), (state, report))
 
 
 @eqx.filter_jit
 def _write_verify(
     device: AnalogCell,
     state: AnalogState,
-    low: Float[Array, "*shape"],
-    high: Float[Array, "*shape"],
+    low: Float[Array, " n"],
+    high: Float[Array, " n"],
     scheme: AbstractScheme,
     key: jax.Array,
-    max_pulses: int,
+    max_pulses: Int[Array, ""],
     progress: Callable[[int, int], None] | None,
     progress_every: int,
 ) -> tuple[AnalogState, WriteReport]:
-    shape = low.shape
-    low, high = low.ravel(), high.ravel()
     zeros = jnp.zeros(low.shape, jnp.int32)
     work = _Work(
-        state=jax.tree.map(jnp.ravel, state),
+        state=state,
         memory=scheme.start(device, low, high),
         low=low,
         high=high,
@@ -133,7 +133,6 @@ def _write_verify(
         return work, number + 1
 
     work, _ = _shrinking(round_of, work, jnp.asarray(0, jnp.int32), _widths(low.size))
-    work = jax.tree.map(lambda leaf: leaf.reshape(shape), work)
     dtype = work.energy.dtype
     report = WriteReport(
         sets=work.sets,
@@ -182,7 +181,9 @@ def _shrinking(
     return whole, number
 
 
-def _round(device: AnalogCell, scheme: AbstractScheme, work: _Work, key: jax.Array, max_pulses: int) -> _Work:
+def _round(
+    device: AnalogCell, scheme: AbstractScheme, work: _Work, key: jax.Array, max_pulses: Int[Array, ""]
+) -> _Work:
     """One read of every active cell, and one pulse to those out of their band."""
     read_key, pulse_key = jax.random.split(key)
     before = device.conductance(work.state)

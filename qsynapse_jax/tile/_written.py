@@ -19,6 +19,7 @@ from qsynapse_jax.devices import (
     Switch,
     SwitchState,
     WriteReport,
+    checked_temperature,
 )
 from qsynapse_jax.programming import AbstractScheme, even_bands, write_verify
 
@@ -55,6 +56,13 @@ class AbstractWrittenArray(eqx.Module):
     @abstractmethod
     def conductance(self, state: Any, *, temperature: Any = 300.0) -> Float[Array, "rows lines"]:
         """Conductances now, read at `temperature` [K], one column a bit line [S]."""
+
+    def reference_factor(self, state: Any, *, temperature: Any = 300.0) -> Float[Array, ""]:
+        """Factor of the reference resistor of an ADC on the same die, which scales what it reads of every current.
+
+        1 where the cells hold no resistor that it could be made like.
+        """
+        return jnp.ones(())
 
     @property
     def lines(self) -> int:
@@ -145,6 +153,9 @@ class SwitchedArray(AbstractWrittenArray):
         resistors = nominal * self.resistor.factor(state.resistor, temperature).astype(nominal.dtype)
         return self.ladder.branch_conductance(resistors, self.switch.resistance(state.switch))
 
+    def reference_factor(self, state: SwitchedState, *, temperature: Any = 300.0) -> Float[Array, ""]:
+        return self.resistor.shared_factor(state.resistor, temperature)
+
 
 class AnalogArray(AbstractWrittenArray):
     """Analog cells, tuned to the levels of a `Multilevel` by write-verify.
@@ -154,7 +165,7 @@ class AnalogArray(AbstractWrittenArray):
         device: the memory cell.
         scheme: chooses the pulses.
         tolerance: half width of a target band in steps between levels.
-        max_pulses: of one cell. Static.
+        max_pulses: of one cell.
 
     Raises:
         ValueError: a cell of another kind; levels beyond what the device can conduct.
@@ -197,4 +208,6 @@ class AnalogArray(AbstractWrittenArray):
         return self.device.age(state, seconds, temperature)
 
     def conductance(self, state: AnalogState, *, temperature: Any = 300.0) -> Float[Array, "rows lines"]:
+        # The cells' own temperature coefficient is not modelled; degrees Celsius are an error all the same.
+        checked_temperature(temperature)
         return self.device.conductance(state)
