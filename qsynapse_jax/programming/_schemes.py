@@ -18,10 +18,11 @@ def _positive(name: str, default: float) -> Any:
 class AbstractScheme(eqx.Module):
     """Chooses the next pulse of every cell from the last read.
 
-    `erase_pulses` ends the attempts on a target without lower bound, which only resets can reach: no further one
-    helps a cell whose filament does not open.
+    `max_pulses` ends the attempts on a cell where `write_verify` is given no other number. `erase_pulses` does so on a
+    target without lower bound, which only resets can reach: no further one helps a cell whose filament does not open.
     """
 
+    max_pulses: eqx.AbstractVar[int]
     erase_pulses: eqx.AbstractVar[int]
 
     @abstractmethod
@@ -58,10 +59,12 @@ class FPPV(AbstractScheme):
 
     Args:
         v_max: gate voltage for a band without upper end [V].
+        max_pulses: of one cell; 1,000 in the data files of 2 bits [S], 2,000 in those of 3 [D].
         erase_pulses: resets tried on the lowest level; 10 in the data files [S].
     """
 
     v_max: Float[Array, ""] = _positive("v_max", 4.5)
+    max_pulses: int = eqx.field(static=True, default=1000)
     erase_pulses: int = eqx.field(static=True, default=10)
 
     def start(self, device: AnalogCell, low: Float[Array, " n"], high: Float[Array, " n"]) -> Any:
@@ -83,12 +86,14 @@ class ISPP(AbstractScheme):
         v_start: of the first set pulse [V].
         v_step: from one set pulse to the next [V].
         v_max: not exceeded [V].
+        max_pulses: of one cell; 200 is where the published counts of 2 bits end [D].
         erase_pulses: resets tried on the lowest level; 50 in the data files [S].
     """
 
     v_start: Float[Array, ""] = _positive("v_start", 2.0)
     v_step: Float[Array, ""] = _positive("v_step", 0.045)
     v_max: Float[Array, ""] = _positive("v_max", 5.0)
+    max_pulses: int = eqx.field(static=True, default=200)
     erase_pulses: int = eqx.field(static=True, default=50)
 
     def start(self, device: AnalogCell, low: Float[Array, " n"], high: Float[Array, " n"]) -> Any:
@@ -117,6 +122,7 @@ class RangeAdapting(AbstractScheme):
         weak: strength of a reset after an overshoot.
         back: factor of the overdrive after it.
         v_max: not exceeded [V].
+        max_pulses: of one cell; 45 is where the published counts of 2 bits end [D]. Narrower bands need more.
         erase_pulses: full resets tried on the lowest level.
     """
 
@@ -127,6 +133,7 @@ class RangeAdapting(AbstractScheme):
     weak: Float[Array, ""] = _positive("weak", 0.05)
     back: Float[Array, ""] = _positive("back", 0.85)
     v_max: Float[Array, ""] = _positive("v_max", 5.0)
+    max_pulses: int = eqx.field(static=True, default=45)
     erase_pulses: int = eqx.field(static=True, default=30)
 
     def start(self, device: AnalogCell, low: Float[Array, " n"], high: Float[Array, " n"]) -> Any:

@@ -42,7 +42,7 @@ def write_verify(
     scheme: AbstractScheme,
     *,
     key: jax.Array,
-    max_pulses: int = 1000,
+    max_pulses: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     progress_every: int = 10,
 ) -> tuple[AnalogState, WriteReport]:
@@ -59,7 +59,7 @@ def write_verify(
         high: largest conductance of each cell [S], likewise; infinity is no bound.
         scheme: chooses the pulses.
         key: of the device's noise.
-        max_pulses: of one cell, sets and resets together.
+        max_pulses: of one cell, sets and resets together; the scheme's own number where not given.
         progress: called with the number of rounds and of cells not done. Static.
         progress_every: rounds from one call to the next. Static.
 
@@ -69,6 +69,7 @@ def write_verify(
     Raises:
         ValueError: bands that are empty or of another shape; a number of pulses below 1.
     """
+    max_pulses = scheme.max_pulses if max_pulses is None else max_pulses
     if not isinstance(max_pulses, int) or isinstance(max_pulses, bool) or max_pulses < 1:
         raise ValueError(f"Argument `max_pulses` must be a positive integer, but is {max_pulses!r}.")
     shape = state.log_g.shape

@@ -1,6 +1,7 @@
 """Hardware that holds written weights: codes in, conductances out, as the devices are and as they age."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -166,6 +167,7 @@ class AnalogArray(AbstractWrittenArray):
         scheme: chooses the pulses.
         tolerance: half width of a target band in steps between levels.
         max_pulses: of one cell.
+        progress: called while it writes, with the number of rounds and of cells not done. Static.
 
     Raises:
         ValueError: a cell of another kind; levels beyond what the device can conduct.
@@ -176,6 +178,7 @@ class AnalogArray(AbstractWrittenArray):
     scheme: AbstractScheme
     tolerance: Float[Array, ""] = eqx.field(converter=partial(as_real, name="tolerance"), default=0.25)
     max_pulses: int = eqx.field(static=True, default=1000)
+    progress: Callable[[int, int], None] | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         levels = _inner(self.cell, Multilevel)
@@ -200,7 +203,14 @@ class AnalogArray(AbstractWrittenArray):
         codes = self.line_codes(code, state.log_g.shape)
         low, high = even_bands(levels.levels, levels.g_min, levels.g_max, self.tolerance)
         state, report = write_verify(
-            self.device, state, low[codes], high[codes], self.scheme, key=key, max_pulses=self.max_pulses
+            self.device,
+            state,
+            low[codes],
+            high[codes],
+            self.scheme,
+            key=key,
+            max_pulses=self.max_pulses,
+            progress=self.progress,
         )
         return state, jax.tree.map(lambda leaf: leaf[None], report)
 
