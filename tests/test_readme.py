@@ -11,11 +11,12 @@ from experiments._record import refresh_tables
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 GENERATED = [ROOT / "README.md", ROOT / "experiments" / "README.md", ROOT / "experiments" / "bench" / "README.md"]
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 DOCUMENTS = [*GENERATED, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_example_runs_and_prints_what_it_computes(capsys):
-    example, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example = EXAMPLES[0]
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 15
     names: dict = {}
     exec(example, names)
@@ -26,10 +27,9 @@ def test_the_example_runs_and_prints_what_it_computes(capsys):
 
 @pytest.mark.slow
 def test_the_second_example_runs_and_means_what_it_says():
-    first, more = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names: dict = {}
-    exec(first, names)
-    exec(more, names)
+    exec(EXAMPLES[0], names)
+    exec(EXAMPLES[1], names)
     ratio = names["nonlinear"].i_out / names["sol"].i_out
     assert np.all((ratio > 1) & (ratio < np.sinh(0.6) / 0.6))  # 0.2 V across cells of k = 3 / V, less the drop
     # One word line on of 64: the others leak through 1 Gohm, or from line to line.
@@ -38,6 +38,17 @@ def test_the_second_example_runs_and_means_what_it_says():
     assert np.all(np.abs(np.delete(i_in, 3)) < 1e-5 * i_in[3])  # floating lines pass nothing
     assert 0.9 < names["half_selected"].v_cell[3, 5] < 1.0
     assert np.sum(names["tapered"].i_out) < np.sum(names["sol"].i_out)
+
+
+def test_the_examples_of_co_design_and_of_writing():
+    names: dict = {}
+    exec("import jax\nimport jax.numpy as jnp\nimport qsynapse_jax as qs", names)
+    exec(EXAMPLES[2], names)
+    said = [1e3 * float(number) for number in re.findall(r"formula gives (\S+) and (\S+) kohm", EXAMPLES[2])[0]]
+    np.testing.assert_allclose(names["found"], said, rtol=1e-3)
+    exec(EXAMPLES[3], names)
+    assert names["g"].shape == (64, 64)
+    assert np.all(np.asarray(names["report"].success).mean() > 0.99)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -100,7 +100,7 @@ class AnalogCell(eqx.Module):
 
     def __check_init__(self):
         check_numbers(self, _RULES)
-        if is_concrete(self.r_hrs, self.r_series) and not self.r_hrs >= self.r_series:
+        if is_concrete(self.r_hrs, self.r_series) and not float(self.r_hrs) >= float(self.r_series):
             ratio = float(self.r_hrs) / float(self.r_series)
             raise ValueError(
                 f"Argument `r_hrs` must be at least `r_series` = {float(self.r_series):g} ohm, but is "

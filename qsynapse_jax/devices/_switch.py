@@ -96,18 +96,18 @@ class Switch(eqx.Module):
 
     def __check_init__(self):
         check_numbers(self, _RULES)
-        if is_concrete(self.r_on, self.r_off) and not self.r_off >= self.r_on:
+        if is_concrete(self.r_on, self.r_off) and not float(self.r_off) >= float(self.r_on):
             ratio = float(self.r_off) / float(self.r_on)
             raise ValueError(
                 f"Argument `r_off` must be at least `r_on` = {float(self.r_on):g} ohm, but is {float(self.r_off):g} "
                 f"ohm: an on/off ratio of {ratio:g}; a switch that is off conducts less."
             )
-        if is_concrete(self.stuck_on, self.stuck_off) and not self.stuck_on + self.stuck_off <= 1:
+        if is_concrete(self.stuck_on, self.stuck_off) and not float(self.stuck_on) + float(self.stuck_off) <= 1:
             raise ValueError(
                 "Arguments `stuck_on` and `stuck_off` must be shares of all cells, but add up to "
                 f"{float(self.stuck_on + self.stuck_off):g}."
             )
-        if is_concrete(self.endurance) and not self.endurance > 0:
+        if is_concrete(self.endurance) and not float(self.endurance) > 0:
             raise ValueError(
                 f"Argument `endurance` must be positive, but is {float(self.endurance):g} pulses; infinity is no limit."
             )

@@ -42,7 +42,7 @@ class AbstractScheme(eqx.Module):
     def __check_init__(self):
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if is_concrete(value) and not value > 0:
+            if is_concrete(value) and not float(value) > 0:
                 raise ValueError(f"Argument `{name}` must be positive, but is {value}.")
 
 
