@@ -1,5 +1,7 @@
 """Drift with time and temperature: how it composes, what it follows, and what is refused."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,7 @@ def switches(**changed):
     return qs.devices.Switch(**(numbers | changed))
 
 
+@cache
 def devices():
     """Something of every kind that ages, half of it in another state, and how to read it."""
     switch = switches()

@@ -107,6 +107,7 @@ def test_pulse_statistics_are_the_published_ones(scheme, mean, p99):
     assert np.mean(report.success) == pytest.approx(0.967, abs=0.01)
 
 
+@pytest.mark.slow
 def test_narrower_bands_take_more_pulses():
     """Three bits against two, and adapting against fixed: the order of every published table."""
     mean = {
