@@ -44,12 +44,17 @@ def figure(
         "unit": unit,
         "paper": paper,
         "reach": reach,
-        "ours": round(mean, 4),
-        "spread": None if spread is None else round(spread, 4),
+        "ours": _digits(mean),
+        "spread": None if spread is None else _digits(spread),
         "seeds": len(values),
         "holds": holds,
         "note": note,
     }
+
+
+def _digits(value: float) -> float:
+    """Six significant digits: what is small is not rounded to nothing."""
+    return float(f"{value:.6g}")
 
 
 def record(config: Any, figures: list[dict[str, Any]], *, started: float, extra: dict[str, Any]) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def draw(folder: Path) -> Path:
         [1e6 * row["power_w"] for row in found], [row["error_lsb"] for row in found], c=area, cmap="viridis"
     )
     right.plot(1e6 * start["power_w"], start["error_lsb"], "x", color="tab:red", label="R, 2R, 4R, narrow wires")
-    right.set(xlabel="read power of a tile [uW]", ylabel="rms error of weights [LSB]", xscale="log", yscale="log")
+    right.set(xlabel="read power of a tile [uW]", ylabel="rms error of weights [LSB]")
     right.set_title("the front, 32 x 32 cells")
-    right.grid(alpha=0.3, which="both")
+    right.grid(alpha=0.3)
     right.legend()
     figure.colorbar(points, label="area of a weight [um2]")
     path = folder / "codesign.png"

@@ -182,7 +182,10 @@ class AnalogArray(AbstractWrittenArray):
 
     def __check_init__(self):
         levels = _inner(self.cell, Multilevel)
-        if is_concrete(levels.g_max, self.device.r_series) and not float(levels.g_max) * float(self.device.r_series) < 1:
+        if (
+            is_concrete(levels.g_max, self.device.r_series)
+            and not float(levels.g_max) * float(self.device.r_series) < 1
+        ):
             raise ValueError(
                 f"Argument `cell` must have conductances below 1/r_series = {float(1 / self.device.r_series):g} S of "
                 f"the device, but g_max = {float(levels.g_max):g} S."
