@@ -45,7 +45,7 @@ class FrontConfig:
 def front(config: FrontConfig, console: Console) -> list[dict[str, Any]]:
     """Designs of one search a weighting, on one draw of codes and devices; the start first."""
     metal, key = metal_of_node(config.node), jax.random.key(0)
-    spread = {"sigma_on_device": config.sigma_on, "sigma_off_device": config.sigma_off}
+    spread: dict[str, Any] = {"sigma_on_device": config.sigma_on, "sigma_off_device": config.sigma_off}
     switch = Switch(config.r_on, config.r_off, **spread)
 
     def task(design: dict[str, jax.Array]) -> tuple[LadderTask, jax.Array]:

@@ -116,7 +116,8 @@ class CodesignConfig:
             raise ValueError(f"Argument `steps` must be positive, but is {self.steps}.")
         # Built once here, so that what is wrong is said before any work.
         plain_ladder_warning(self.cell)
-        self.task(), self.start(), self.priorities()
+        self.start()
+        self.priorities()
 
     def task(self) -> LadderTask:
         """What is given."""
