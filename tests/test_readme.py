@@ -40,6 +40,7 @@ def test_the_second_example_runs_and_means_what_it_says():
     assert np.sum(names["tapered"].i_out) < np.sum(names["sol"].i_out)
 
 
+@pytest.mark.slow
 def test_the_examples_of_co_design_and_of_writing():
     names: dict = {}
     exec("import jax\nimport jax.numpy as jnp\nimport qsynapse_jax as qs", names)
