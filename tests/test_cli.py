@@ -14,23 +14,22 @@ TRAIN = ["train", "--hidden", "12", "--epochs", "2", "--tile", "32", "--r-word",
 CELL = ["--bits", "2", "--r-unit", "1e4", "--r-on", "500", "--r-off", "5e5"]
 
 
-# On one worker, so that the run is made once.
-of_one_run = pytest.mark.xdist_group("of one run")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "new" / "folder"
-    main([*TRAIN, *CELL, "--seed", "3", "--out", str(folder)])
-    return folder
-
-
 def figures(folder):
     return {one["name"]: one["ours"] for one in json.loads((folder / "result.json").read_text())["figures"]}
 
 
-@of_one_run
-def test_a_run_leaves_every_file_and_nothing_half_written(run):
+def test_a_run_and_everything_it_leaves(tmp_path, capsys):
+    """One run, because it takes long, of which four things are asked."""
+    run = tmp_path / "new" / "folder"
+    main([*TRAIN, *CELL, "--seed", "3", "--out", str(run)])
+    every_file_is_whole(run)
+    the_result_says_how_it_came_about(run)
+    capsys.readouterr()
+    evaluate_recomputes_the_table_from_the_weights(run, capsys)
+    the_table_follows_from_the_saved_arrays_alone(run)
+
+
+def every_file_is_whole(run):
     names = {"result.json", "weights.npz", "accuracy.png", "ir_drop.png", "weights.png"}
     assert {path.name for path in run.iterdir()} == names
     for name in names:
@@ -38,8 +37,7 @@ def test_a_run_leaves_every_file_and_nothing_half_written(run):
         assert (run / name).stat().st_mode & 0o777 == 0o644
 
 
-@of_one_run
-def test_the_result_says_how_it_came_about(run):
+def the_result_says_how_it_came_about(run):
     result = json.loads((run / "result.json").read_text())
     assert result["config"]["cell"] == {"bits": 2, "r_unit": 1e4, "r_on": 500.0, "r_off": 5e5}
     assert result["seed"] == 3
@@ -49,17 +47,14 @@ def test_the_result_says_how_it_came_about(run):
     assert len(result["history"]["circuit"]) == 2
 
 
-@of_one_run
-def test_evaluate_recomputes_the_table_from_the_weights(run, capsys):
-    capsys.readouterr()
+def evaluate_recomputes_the_table_from_the_weights(run, capsys):
     main(["evaluate", str(run)])
     printed = capsys.readouterr().out
     for accuracy in figures(run).values():
         assert f"{accuracy:.2f} %" in printed
 
 
-@of_one_run
-def test_the_table_follows_from_the_saved_arrays_alone(run):
+def the_table_follows_from_the_saved_arrays_alone(run):
     """As an outsider would: codes, conductances, tiles cut by hand, effective conductances, two matrix products."""
     data, arrays = load("digits"), np.load(run / "weights.npz")
     ladder, wires = Ladder(2, 1e4, 500.0, 5e5), Wires(7.0, 21.0)

@@ -14,7 +14,7 @@ NAMES = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
 
 
 # Half a minute each to compile; their parts have tests of their own.
-LONG = ("codesign_ladder", "quantized_programming")
+LONG = ("codesign_ladder", "digits_demo", "quantized_programming")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in NAMES])

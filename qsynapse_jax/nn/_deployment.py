@@ -27,6 +27,7 @@ class Deployment(eqx.Module):
         self.graph, self.state = nnx.split(network)
         self.tile = tile
 
+    @eqx.filter_jit
     def logits(
         self,
         hardware: SwitchedArray,

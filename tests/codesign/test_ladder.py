@@ -43,8 +43,8 @@ def test_power_is_that_of_cells_without_wires():
     """Of 8 word lines at independent uniform voltages: sum of g times the mean square of the voltage, a third."""
     given = task(tile=(8, 8), v_read=0.3)
     r, keys = given.plain(8e3), jax.random.split(jax.random.key(0), 200)
-    power = jax.vmap(lambda key: given.power(r, key=key))(keys)
-    _, g = jax.vmap(lambda key: given.written(r, (8, 4), key=jax.random.split(key)[0]))(keys)
+    power = jax.jit(jax.vmap(lambda key: given.power(r, key=key)))(keys)
+    _, g = jax.jit(jax.vmap(lambda key: given.written(r, (8, 4), key=jax.random.split(key)[0])))(keys)
     expected = 0.3**2 / 3 * float(jnp.mean(jnp.sum(g, (1, 2))))
     # 800 vectors of 8 lines: the mean square is known to 1 %.
     assert float(jnp.mean(power)) == pytest.approx(expected, rel=0.05)

@@ -150,7 +150,9 @@ def test_effective_conductance_behind_them(name):
 
 
 @x64
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    "law", [pytest.param(law, marks=pytest.mark.slow if law in ("Sinh", "Law") else []) for law in LAWS]
+)
 def test_the_operating_point_of_any_law_is_that_of_its_chords(law):
     """A linear array of cells i / v carries the same currents: an independent check of wires and law together."""
     wires = WIRES["all at once"]
@@ -314,9 +316,8 @@ def test_one_bad_array_of_several_leaves_the_others_alone():
 
 
 @pytest.mark.usefixtures("x32")
-@pytest.mark.parametrize(
-    "law", [qs.crossbar.Ohmic, pytest.param(lambda: qs.crossbar.Sinh(3.0), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("law", [qs.crossbar.Ohmic, lambda: qs.crossbar.Sinh(3.0)], ids=["Ohmic", "Sinh"])
 def test_many_inputs_are_solved_in_groups_and_none_is_lost(law):
     """40 inputs of 64 x 64 cells, more than a CPU takes at a time; the last group is not full."""
     g = log_uniform(1e-6, 1e-4, (64, 64)).astype(np.float32)

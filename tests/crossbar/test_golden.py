@@ -59,7 +59,9 @@ def test_golden_float64(name):
 
 
 @pytest.mark.usefixtures("x32")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n.startswith(("ill", "tall")) else pytest.mark.slow) for n in CASES]
+)
 def test_golden_float32(name):
     case = load_golden(name)
     fits = max(case.problem.g.shape) <= 32
