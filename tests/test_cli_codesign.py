@@ -24,6 +24,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 def test_it_ends_with_resistors_figures_and_a_picture(tmp_path, capsys):
     main([*QUICK, "--increment", "250", "--r-off", "6e3", "--out", str(tmp_path)])
     printed = capsys.readouterr().out

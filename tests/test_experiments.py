@@ -13,11 +13,8 @@ from experiments._record import FOLDER, figure
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
 
 
-# Half a minute each to compile; their parts have tests of their own.
-LONG = ("codesign_ladder", "digits_demo", "quantized_programming")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in NAMES])
+@pytest.mark.slow  # up to half a minute each, most of it compilation; their parts have tests of their own
+@pytest.mark.parametrize("name", NAMES)
 def test_a_quick_run_writes_the_figures_of_the_full_one(name, tmp_path):
     quick = import_module(f"experiments.{name}.run").main(tmp_path, quick=True)
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(quick, default=str))

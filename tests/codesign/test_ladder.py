@@ -39,6 +39,7 @@ def test_figures_by_their_definitions():
     assert float(found.area) == pytest.approx(2 * 56e3 / 2e3 * 0.25e-12, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_power_is_that_of_cells_without_wires():
     """Of 8 word lines at independent uniform voltages: sum of g times the mean square of the voltage, a third."""
     given = task(tile=(8, 8), v_read=0.3)
@@ -85,6 +86,7 @@ def network(cell):
     return qs.nn.to_crossbar(software, cell=cell, wires=None, tile=(16, 16))
 
 
+@pytest.mark.slow
 def test_a_deployment_on_perfect_hardware_is_the_network_itself():
     given = task()
     r = binary_weighted(3, 8e3, R_ON, R_OFF)

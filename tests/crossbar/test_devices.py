@@ -95,6 +95,7 @@ def test_four_devices_with_nonlinear_cells_and_uneven_wires(tmp_path):
     assert largest(report["collectives"]) <= FEW < prod(SHAPE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="JAX has no collectives between processes on Windows")
 def test_two_processes(tmp_path, x32):
     """Each holds half of the rows of one array, then half of a batch, and knows nothing of the other half."""

@@ -50,15 +50,15 @@ by_array = pytest.mark.parametrize(
 )
 
 
-def test_perfect_switches_are_the_cell():
+@pytest.mark.parametrize("signed", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_perfect_switches_are_the_cell(signed):
     """Nominal resistors and switches without spread: `conductance` of every bit line is that of the cell's formula."""
-    for signed in (True, False):
-        array = switched(signed)
-        state, report = written(array)
-        lines = np.asarray(array.cell.conductance(codes(array))).reshape(-1, *SHAPE)
-        expected = np.moveaxis(lines, 0, -1).reshape(SHAPE[0], -1)
-        np.testing.assert_allclose(array.conductance(state), expected, rtol=1e-6)
-        assert report.success.all()
+    array = switched(signed)
+    state, report = written(array)
+    lines = np.asarray(array.cell.conductance(codes(array))).reshape(-1, *SHAPE)
+    expected = np.moveaxis(lines, 0, -1).reshape(SHAPE[0], -1)
+    np.testing.assert_allclose(array.conductance(state), expected, rtol=1e-6)
+    assert report.success.all()
 
 
 @by_array
