@@ -51,6 +51,7 @@ def test_currents_of_tiles_above_one_another_add_up():
     np.testing.assert_allclose(i_out, v @ g_eff, rtol=0, atol=ROUNDING * np.abs(i_out).max())
 
 
+@pytest.mark.slow
 def test_more_tiles_than_are_solved_at_once():
     """Five tiles of 64 x 64: one more than a batch holds."""
     g = some_cells((64, 320))
