@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qsynapse_jax._checks import as_real
+from qsynapse_jax._checks import as_real, checked
 from qsynapse_jax.cells import Differential, Ladder, linearity
 from qsynapse_jax.codesign._optimise import OnStep, Optimum, optimise
 from qsynapse_jax.codesign._parameters import Bounded
@@ -37,6 +37,10 @@ class LadderTask(eqx.Module):
         v_read: word-line voltage of a full input [V].
         sheet_resistance: of the resistor film [ohm per square].
         resistor_width: of the film strip [m].
+
+    Raises:
+        ValueError: `bits` or `tile` that are no positive integers, or bit lines that are not even (two a weight); a
+            voltage, sheet resistance or width that is not positive, a negative `r_access`.
     """
 
     bits: int = eqx.field(static=True)
@@ -48,6 +52,20 @@ class LadderTask(eqx.Module):
     v_read: Float[Array, ""] = eqx.field(converter=lambda v: as_real(v, "v_read"), default=0.2)
     sheet_resistance: Float[Array, ""] = eqx.field(converter=lambda r: as_real(r, "sheet_resistance"), default=1e4)
     resistor_width: Float[Array, ""] = eqx.field(converter=lambda w: as_real(w, "resistor_width"), default=1e-6)
+
+    def __check_init__(self):
+        if not isinstance(self.bits, int) or isinstance(self.bits, bool) or self.bits < 1:
+            raise ValueError(f"Argument `bits` must be a positive integer, one a branch, but is {self.bits!r}.")
+        sizes = self.tile
+        if len(sizes) != 2 or not all(isinstance(n, int) and n > 0 for n in sizes) or sizes[1] % 2:
+            raise ValueError(
+                f"Argument `tile` must be two positive integers, the second even (two bit lines a weight), but is "
+                f"{sizes!r}."
+            )
+        units = {"v_read": "V", "sheet_resistance": "ohm", "resistor_width": "m"}
+        for name, unit in units.items():
+            checked(getattr(self, name), name, unit=unit, minimum="positive")
+        checked(self.r_access, "r_access", unit="ohm", minimum="non-negative")
 
     def cell(self, r_branch: Float[Array, " bits"]) -> Differential:
         """A signed weight with these resistors [ohm] and nominal switches."""

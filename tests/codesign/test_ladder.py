@@ -130,3 +130,18 @@ def test_priorities_that_make_no_sense():
         Priorities(power=-1.0)
     with pytest.raises(ValueError, match="nothing would count"):
         Priorities(error=0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bits": 0}, "`bits` must be a positive integer"),
+        ({"tile": (16, 15)}, "the second even"),
+        ({"v_read": 0.0}, "`v_read` must be positive"),
+        ({"resistor_width": -1e-6}, "`resistor_width` must be positive"),
+        ({"r_access": -1.0}, "`r_access` must be non-negative"),
+    ],
+)
+def test_tasks_that_make_no_sense(change, message):
+    with pytest.raises(ValueError, match=message):
+        task(**change)
