@@ -34,7 +34,7 @@ def test_it_ends_with_resistors_figures_and_a_picture(tmp_path, capsys):
     np.testing.assert_allclose(designs["R, 2R, 4R"], [8e3, 16e3])
     made = np.array(designs["x 250 ohm"])
     np.testing.assert_allclose(made, 250 * np.round(np.array(designs["found"]) / 250))
-    assert f"Use these resistors: {made[0] / 1e3:.3g} kohm, {made[1] / 1e3:.3g} kohm." in printed
+    assert f"Use these resistors [ohm]: {made[0]:,.0f}, {made[1]:,.0f}" in printed
     # Units are not taken for markup, and a switch too poor for a plain ladder is not passed over in silence.
     for expected in ("[LSB]", "[um2]", "moving 2 resistors", "needs an on/off ratio above"):
         assert expected in " ".join(printed.split()), expected

@@ -80,6 +80,8 @@ class CodesignConfig:
     """Largest resistor allowed [ohm]; 64 times 2^(bits-1) r_unit where not given."""
     error: float = 1.0
     """How much the error of the weights counts: factor of its logarithm."""
+    inl: float = 0.0
+    """How much INL counts: factor of the mean squared INL of a cell alone [LSB^2]."""
     network: float = 1.0
     """How much the loss of the network counts: factor of its cross-entropy."""
     power: float = 0.0
@@ -152,7 +154,7 @@ class CodesignConfig:
     def priorities(self) -> Priorities:
         """What counts."""
         network = self.network if self.dataset != "none" else 0.0
-        return Priorities(error=self.error, network=network, power=self.power, area=self.area)
+        return Priorities(error=self.error, inl=self.inl, network=network, power=self.power, area=self.area)
 
 
 def plain_ladder_warning(cell: CellConfig) -> str | None:
@@ -178,8 +180,8 @@ class Codesign:
         console.print(_resistor_table(study.designs), highlight=False)
         console.print(_figure_table(config, study.figures), highlight=False)
         last = list(study.designs)[-1]
-        resistors = ", ".join(ohm(float(r)) for r in study.designs[last])
-        console.print(f"Use these resistors: {resistors}.", highlight=False, soft_wrap=True)
+        resistors = ", ".join(_value(float(r)) for r in study.designs[last])
+        console.print(escape(f"Use these resistors [ohm]: {resistors}"), highlight=False, soft_wrap=True)
         picture = draw_codesign(config, study.designs, config.out)
         result = config.out / "result.json"
         seconds = time.perf_counter() - started
@@ -318,8 +320,13 @@ def _resistor_table(designs: dict[str, np.ndarray]) -> Table:
     for name in designs:
         table.add_column(name, justify="right")
     for k, row in enumerate(zip(*designs.values(), strict=True)):
-        table.add_row(str(k), *(f"{r:,.0f}" for r in row))
+        table.add_row(str(k), *(_value(float(r)) for r in row))
     return table
+
+
+def _value(r: float) -> str:
+    """A resistance to the ohm, or to four digits below a kiloohm [ohm]."""
+    return f"{r:,.0f}" if r >= 1e3 else f"{r:.4g}"
 
 
 def _figure_table(config: CodesignConfig, figures: dict[str, dict[str, list[float]]]) -> Table:

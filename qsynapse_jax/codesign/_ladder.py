@@ -155,6 +155,7 @@ class Priorities(eqx.Module):
 
     Args:
         error: of the logarithm of the root mean square error of all weights on a tile.
+        inl: of the mean squared INL of a cell alone, nominal devices, ideal wires [LSB^2].
         network: of the cross-entropy of a deployed network [nat]; needs one.
         power: of read power, in units of what the start takes.
         area: of resistor area, likewise.
@@ -164,17 +165,18 @@ class Priorities(eqx.Module):
     """
 
     error: float = eqx.field(static=True, default=1.0)
+    inl: float = eqx.field(static=True, default=0.0)
     network: float = eqx.field(static=True, default=0.0)
     power: float = eqx.field(static=True, default=0.0)
     area: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        factors = {name: getattr(self, name) for name in ("error", "network", "power", "area")}
+        factors = {name: getattr(self, name) for name in ("error", "inl", "network", "power", "area")}
         for name, factor in factors.items():
             if not factor >= 0:
                 raise ValueError(f"Argument `{name}` must be non-negative, but is {factor}.")
         if not any(factors.values()):
-            raise ValueError("One of `error`, `network`, `power` and `area` must be above 0: nothing would count.")
+            raise ValueError("One of the priorities must be above 0: nothing would count.")
 
 
 Sampled = Callable[[PRNGKeyArray], tuple[Any, Any]]
@@ -227,6 +229,8 @@ def design_ladder(
         total = jnp.zeros(())
         if priorities.error:
             total += priorities.error * jnp.log(task.levels(r_branch, key=on_tile).error)
+        if priorities.inl:
+            total += priorities.inl * jnp.mean(linearity(task.cell(r_branch)).inl ** 2)
         if priorities.power:
             total += priorities.power * task.power(r_branch, key=for_power) / power_before
         if priorities.area:

@@ -81,6 +81,14 @@ def test_a_search_behind_wires_pays():
     assert float(ladder_figures(given, frugal.values, key=jax.random.key(9)).power) < 0.9 * float(after.power)
 
 
+def test_where_inl_alone_counts_it_is_the_closed_form():
+    given = task(spread=0.1)
+    start = given.plain(8e3)
+    bounds = Bounded(start, jnp.asarray([7.999e3, 4e3, 8e3]), jnp.asarray([8.001e3, 64e3, 128e3]))  # R is given
+    found = design_ladder(given, bounds, key=jax.random.key(0), priorities=Priorities(error=0.0, inl=1.0), steps=200)
+    np.testing.assert_allclose(found.values, binary_weighted(3, 8e3, R_ON, R_OFF), rtol=1e-3)
+
+
 def network(cell):
     software = qs.nn.software_mlp((9, 6, 3), rngs=nnx.Rngs(0))
     return qs.nn.to_crossbar(software, cell=cell, wires=None, tile=(16, 16))
