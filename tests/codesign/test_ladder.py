@@ -104,6 +104,7 @@ def test_a_deployment_on_perfect_hardware_is_the_network_itself():
     np.testing.assert_allclose(logits, trained(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_behind_wires_it_is_the_network_there_but_for_the_gain_of_each_layer():
     given = task(wires=qs.crossbar.Wires(7.0, 21.0))
     r = binary_weighted(3, 8e3, R_ON, R_OFF)

@@ -250,6 +250,7 @@ def test_severe_drop_converges_in_few_steps(n, r, low, high):
 
 
 @x64
+@pytest.mark.slow
 def test_wires_under_vmap_and_jit():
     resistances = jnp.asarray([0.0, 1.0, 30.0])
 

@@ -63,7 +63,9 @@ def test_equal_segments_agree_with_nodal_analysis(shape):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("shape", [(5, 7), (20, 33), pytest.param((40, 40), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "shape", [(5, 7), pytest.param((20, 33), marks=pytest.mark.slow), pytest.param((40, 40), marks=pytest.mark.slow)]
+)
 def test_segments_of_their_own_and_nine_decades(shape):
     for kwargs in ({"zeros": 0.2}, {"low": 1e-9, "high": 1.0}, {"ohms": 1e3, "low": 1e-3, "high": 1e-2}):
         cells = circuit(shape, seed=2, **kwargs)

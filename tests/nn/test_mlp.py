@@ -72,6 +72,7 @@ def test_on_ideal_crossbars_a_network_is_the_same_but_for_rounding():
         assert (error <= half_step + beyond + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_finer_cells_come_closer():
     network, x = trained(), some_inputs()
     errors = []
