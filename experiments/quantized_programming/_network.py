@@ -71,12 +71,8 @@ def _behind_wires(g: Any, wires: Any) -> Any:
 
 def _accuracy(network: Any, weights: list[Any], test: tuple[Any, Any]) -> float:
     """Test accuracy of a network whose layers multiply with `weights` [%]."""
-    x = jnp.asarray(test[0])
-    for number, (layer, w) in enumerate(zip(network.layers, weights, strict=True)):
-        y = x @ w * layer.scale.get_value()
-        y = y + jnp.broadcast_to(layer.bias.get_value(), y.shape)
-        x = jax.nn.relu(y) if number + 1 < len(weights) else y
-    return 100 * float(jnp.mean(jnp.argmax(x, axis=-1) == jnp.asarray(test[1])))
+    logits = network.multiply(jnp.asarray(test[0]), weights)
+    return 100 * float(jnp.mean(jnp.argmax(logits, axis=-1) == jnp.asarray(test[1])))
 
 
 def as_designed(network: Any, name: str, bits: int, wires: Any, test: tuple[Any, Any]) -> float:
