@@ -24,13 +24,18 @@ CORNER = {"n_verify": 1e3, "t_iteration": 1e-4, "t_switch": 1e-7}
 SWITCH_TIMES = (1e-8, 1e-7, 1e-6)
 
 
-def pulse_statistics(cells: int, seed: int) -> dict[str, dict[str, float]]:
+# Pulses after which a cell is given up. 1,000 is in the data files [S]; the others are inferred from where the
+# published counts end [D], so a p99 at its cap confirms nothing.
+CAPS = {"fppv_2_bits": 1000, "ispp_2_bits": 200, "range_adapting_2_bits": 45, "fppv_3_bits": 2000}
+
+
+def pulse_statistics(cells: int, seed: int, caps: dict[str, int] = CAPS) -> dict[str, dict[str, float]]:
     """Pulses of one write of published bands: mean, median, p99, share of successes, by scheme and bits."""
     runs = {
-        "fppv_2_bits": (qs.programming.FPPV(), 2, 1000),
-        "ispp_2_bits": (qs.programming.ISPP(), 2, 200),
-        "range_adapting_2_bits": (qs.programming.RangeAdapting(), 2, 45),
-        "fppv_3_bits": (qs.programming.FPPV(), 3, 2000),
+        "fppv_2_bits": (qs.programming.FPPV(), 2, caps["fppv_2_bits"]),
+        "ispp_2_bits": (qs.programming.ISPP(), 2, caps["ispp_2_bits"]),
+        "range_adapting_2_bits": (qs.programming.RangeAdapting(), 2, caps["range_adapting_2_bits"]),
+        "fppv_3_bits": (qs.programming.FPPV(), 3, caps["fppv_3_bits"]),
     }
     device, found = qs.devices.analog_rram(), {}
     for name, (scheme, bits, cap) in runs.items():
