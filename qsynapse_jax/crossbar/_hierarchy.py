@@ -37,14 +37,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from qsynapse_jax.crossbar._impedance import EXACT
+from qsynapse_jax.crossbar._matrices import Matrices, inverse, mm, mmt, small_inverse, tmm, transposed
 
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
-
-Matrices = Float[Array, "_ _ _"]
 
 
 def compile_lines(
@@ -63,11 +62,16 @@ def compile_lines(
     Gradients: forward and reverse, any order, in all arguments.
     Accuracy: float32 within 2e-6 of the largest entry at 128 lines (1 ohm, 10k-1M; with 100 ohm and 1k cells 2e-7).
     """
-    tiles = [a.reshape(-1, *g.shape[-2:]) for a in (g, r_word, r_bit)]
-    count, n_word, n_bit = tiles[0].shape
+    tiles = (a.reshape(-1, *g.shape[-2:]) for a in (g, r_word, r_bit))
+    return _differentiable(*tiles).reshape(g.shape)
+
+
+def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
+    tiles = (g, r_word, r_bit)
+    count, n_word, n_bit = g.shape
     groups = -(-count // max(1, _TOGETHER // (n_word * n_bit)))
     if groups <= 1:
-        return _condense(*tiles).reshape(g.shape)
+        return _condense(*tiles)
     # Groups of tiles in turn; the derivative condenses each group once more instead of keeping what all of them
     # leave behind, some megabytes a tile: 108 tiles of 64 x 64 with their gradient take half the time.
     size = -(-count // groups)
@@ -75,82 +79,49 @@ def compile_lines(
         jnp.pad(a, ((0, groups * size - count), (0, 0), (0, 0))).reshape(groups, size, n_word, n_bit) for a in tiles
     ]
     g_eff = jax.lax.map(lambda group: jax.checkpoint(_condense)(*group), tuple(grouped))
-    return g_eff.reshape(-1, n_word, n_bit)[:count].reshape(g.shape)
+    return g_eff.reshape(-1, n_word, n_bit)[:count]
+
+
+# Arrays under `vmap` are taken in groups too. JAX has no reverse mode for such a rule, so derivatives go around it.
+_batched = jax.custom_batching.custom_vmap(_in_groups)
+
+
+@_batched.def_vmap
+def _batched_vmap(size: int, batched: list[bool], *tiles: Array) -> tuple[Float[Array, "size _ _ _"], bool]:
+    full = [a if own else jnp.broadcast_to(a, (size, *a.shape)) for a, own in zip(tiles, batched, strict=True)]
+    return _batched(*(a.reshape(-1, *a.shape[2:]) for a in full)).reshape(full[0].shape), True
+
+
+@jax.custom_jvp
+def _differentiable(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
+    return _batched(g, r_word, r_bit)
+
+
+def _differentiable_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    moving = [k for k, tangent in enumerate(tangents) if not isinstance(tangent, SymbolicZero)]
+
+    def of_moving(*moved: Array) -> Matrices:
+        tiles = list(primals)
+        for k, a in zip(moving, moved, strict=True):
+            tiles[k] = a
+        return _in_groups(*tiles)
+
+    return jax.jvp(of_moving, [primals[k] for k in moving], [tangents[k] for k in moving])
+
+
+_differentiable.defjvp(_differentiable_jvp, symbolic_zeros=True)
 
 
 def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
     g, r_word, r_bit = g[:, ::-1], r_word[:, ::-1], r_bit[:, ::-1]  # index 0: the near ends of both kinds of line
     tall = g.shape[1] > g.shape[2]
     if tall:  # the sweep inverts matrices of the driven side: by reciprocity let it be the shorter
-        g, r_word, r_bit = _t(g), _t(r_bit), _t(r_word)
+        g, r_word, r_bit = transposed(g), transposed(r_bit), transposed(r_word)
     # Bit lines in a panel: the sweep costs 1/edge, joining strips edge. At 64 lines 4 and 16 take 1.7 times as long as
     # 8; at 128, 16 saves 1/8 of the gradient.
     edge = 8 if g.shape[1] <= 96 else 16
     g_eff = _sweep(_panels(g, r_word, r_bit, edge), g.shape[1], edge)[:, : g.shape[1], : g.shape[2]]
-    return (_t(g_eff) if tall else g_eff)[:, ::-1]
-
-
-def _mm(a: Matrices, b: Matrices) -> Matrices:
-    return jnp.matmul(a, b, precision=EXACT)
-
-
-def _tmm(a: Matrices, b: Matrices) -> Matrices:
-    """a^T b."""
-    return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=EXACT)
-
-
-def _mmt(a: Matrices, bt: Matrices) -> Matrices:
-    """Product a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
-    return jax.lax.dot_general(a, bt, (((2,), (2,)), ((0,), (0,))), precision=EXACT)
-
-
-def _t(a: Array) -> Array:
-    return jnp.swapaxes(a, -1, -2)
-
-
-# --- inverses ---------------------------------------------------------------------------------------------------------
-
-
-def _gauss_jordan(a: Float[Array, "k k n"]) -> Float[Array, "k k n"]:
-    """Inverses in place, without pivoting: 1 + R C is similar to one plus a positive semidefinite matrix.
-
-    At these sizes faster than LAPACK's, whose threads also spin against each other on a busy machine.
-    """
-    size = jnp.arange(a.shape[0])
-
-    def step(k: Array, a: Array) -> Array:
-        row, col = a[k], a[:, k]
-        pivot = (size == k)[:, None]
-        inverse = 1 / row[k][None]
-        row = jnp.where(pivot, inverse, row * inverse)
-        col = jnp.where(pivot, -1, col)
-        return jnp.where(pivot[:, None] | pivot[None], 0, a) - col[:, None] * row[None]
-
-    return jax.lax.fori_loop(0, a.shape[0], step, a)
-
-
-def _small_inverse(a: Matrices) -> Matrices:
-    return jnp.moveaxis(_gauss_jordan(jnp.moveaxis(a, 0, -1)), -1, 0)
-
-
-def _inverse(a: Matrices) -> Matrices:
-    """The same by blocks of pivots, for matrices large enough that products pay."""
-    size = a.shape[-1]
-    block = 16 if size % 16 == 0 else 8
-    if size <= block:
-        return _small_inverse(a)
-    cut, put = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_dim
-
-    def step(k: Array, a: Array) -> Array:
-        at = k * block
-        row, col = cut(a, at, block, 1), cut(a, at, block, 2)
-        inverse = _small_inverse(cut(row, at, block, 2))
-        row = put(_mm(inverse, row), inverse, at, 2)
-        col = put(col, jnp.broadcast_to(-jnp.eye(block, dtype=a.dtype), inverse.shape), at, 1)
-        pivots = jnp.arange(size) // block == k
-        return jnp.where(pivots[None, :, None] | pivots[None, None], 0, a) - _mm(col, row)
-
-    return jax.lax.fori_loop(0, size // block, step, a)
+    return (transposed(g_eff) if tall else g_eff)[:, ::-1]
 
 
 # --- strips: one word line, `edge` cells -----------------------------------------------------------------------------
@@ -202,7 +173,7 @@ def _strip_solve(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_firs
     for k in along:
         nodes = nodes * jnp.where(((low < k) & (k <= high))[None], transfer[:, k - 1, None, None], 1)
     # XLA would compute `nodes` again in everything that reads it; it keeps the result of a product.
-    nodes = _mm(nodes, jnp.broadcast_to(jnp.eye(edge + 2, dtype=g.dtype), nodes.shape))
+    nodes = mm(nodes, jnp.broadcast_to(jnp.eye(edge + 2, dtype=g.dtype), nodes.shape))
     diagonal = ports(g_in[:, None], own, -d[:, -1:])
     h = jnp.where(np.eye(edge + 2, dtype=bool)[None], diagonal[:, :, None], -w[:, :, None] * nodes * w[:, None])
     return h, nodes, w
@@ -222,9 +193,9 @@ def _strips_jvp(bits_first: bool, primals: Any, tangents: Any) -> tuple[Array, A
     eye = np.eye(edge + 2)
     across = nodes[:, bits] * w[:, None] - jnp.asarray(eye[None, bits], w.dtype)  # cell voltages per unit input
     beyond = jnp.broadcast_to(jnp.asarray(np.triu(np.ones((edge, edge))), w.dtype), (n, edge, edge))
-    along = jnp.asarray(eye[None, None, far], w.dtype) - _mm(beyond, h[:, bits])  # segment currents
+    along = jnp.asarray(eye[None, None, far], w.dtype) - mm(beyond, h[:, bits])  # segment currents
     fields = jnp.concatenate([across, along], 1)
-    return h, _tmm(fields, jnp.concatenate([dg, -dr], 1)[:, :, None] * fields)
+    return h, tmm(fields, jnp.concatenate([dg, -dr], 1)[:, :, None] * fields)
 
 
 # --- panels: strips joined over their bit lines -----------------------------------------------------------------------
@@ -233,11 +204,11 @@ def _strips_jvp(bits_first: bool, primals: Any, tangents: Any) -> tuple[Array, A
 def _join_solve(a: Array, e: Array, et: Array, r: Array, c: Array, f: Array, ft: Array, o: Array) -> tuple[Array, ...]:
     """Near part [[a, et], [e, -r]], far part [[c, f], [ft, o]]: H, and the shared v and i as maps of its ports."""
     near, far = a.shape[-1], o.shape[-1]
-    x = _small_inverse(jnp.eye(r.shape[-1], dtype=a.dtype)[None] + _mm(r, c))
-    v = _mm(x, jnp.concatenate([e, -_mm(r, f)], 2))
-    i = _mm(c, v) + jnp.pad(f, ((0, 0), (0, 0), (near, 0)))
-    upper = jnp.pad(a, ((0, 0), (0, 0), (0, far))) + _mm(et, i)
-    lower = jnp.pad(o, ((0, 0), (0, 0), (near, 0))) + _mm(ft, v)
+    x = small_inverse(jnp.eye(r.shape[-1], dtype=a.dtype)[None] + mm(r, c))
+    v = mm(x, jnp.concatenate([e, -mm(r, f)], 2))
+    i = mm(c, v) + jnp.pad(f, ((0, 0), (0, 0), (near, 0)))
+    upper = jnp.pad(a, ((0, 0), (0, 0), (0, far))) + mm(et, i)
+    lower = jnp.pad(o, ((0, 0), (0, 0), (near, 0))) + mm(ft, v)
     return jnp.concatenate([upper, lower], 1), v, i
 
 
@@ -253,10 +224,10 @@ def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     da, de, det, dr, dc, df, dft, do = tangents
     near, far = da.shape[-1], do.shape[-1]
     h, v, i = _join_solve(*primals)
-    dv = jnp.pad(de + _t(det), ((0, 0), (0, 0), (0, far))) - _mmt(dr, _t(i))
-    di = jnp.pad(df + _t(dft), ((0, 0), (0, 0), (near, 0))) + _mmt(dc, _t(v))
+    dv = jnp.pad(de + transposed(det), ((0, 0), (0, 0), (0, far))) - mmt(dr, transposed(i))
+    di = jnp.pad(df + transposed(dft), ((0, 0), (0, 0), (near, 0))) + mmt(dc, transposed(v))
     apart = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))], 1)
-    return h, apart + _tmm(i, dv) + _tmm(v, di)
+    return h, apart + tmm(i, dv) + tmm(v, di)
 
 
 def _pairs(near: Any, far: Any) -> Matrices:
@@ -334,16 +305,16 @@ def _symmetric(h: Array) -> Array:
 
 @_symmetric.defjvp
 def _symmetric_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    return primals[0], 0.5 * (tangents[0] + _t(tangents[0]))
+    return primals[0], 0.5 * (tangents[0] + transposed(tangents[0]))
 
 
 def _absorb_solve(a: Array, t: Array, c: Array, e: Array, et: Array, r: Array, cb: Array, eb: Array) -> tuple[Any, ...]:
     eye = jnp.eye(a.shape[-1], dtype=a.dtype)[None]
-    x = _inverse(eye + _mm(r, a))
-    v = _mm(x, e)
-    i = _mm(a, v)
+    x = inverse(eye + mm(r, a))
+    v = mm(x, e)
+    i = mm(a, v)
     # Of T v only the change is left to the product: as a plain product it was float32's largest error, 5e-6 at 128.
-    return (c + _mm(et, i), t + _mm(t, v - eye), cb + _mm(eb, i)), x, v, i
+    return (c + mm(et, i), t + mm(t, v - eye), cb + mm(eb, i)), x, v, i
 
 
 @jax.custom_jvp
@@ -360,15 +331,15 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     a, t, _, _, _, r, _, eb = primals
     da, dt, dc, de, _, dr, dcb, deb = tangents
     out, x, v, i = _absorb_solve(*primals)
-    tx, v_new = _mm(t, x), _mm(x, _t(eb))
-    i_old, v_old, i_new = _t(tx), -_t(_mm(tx, r)), _mm(a, v_new)
-    vt, it = _t(v), _t(i)
-    dv = _mmt(0.5 * (da + _t(da)), vt)
-    di = de - _mmt(dr, it)
+    tx, v_new = mm(t, x), mm(x, transposed(eb))
+    i_old, v_old, i_new = transposed(tx), -transposed(mm(tx, r)), mm(a, v_new)
+    vt, it = transposed(v), transposed(i)
+    dv = mmt(0.5 * (da + transposed(da)), vt)
+    di = de - mmt(dr, it)
     return out, (
-        dc + _tmm(i, di + de) + _tmm(v, dv),
-        _mmt(dt, vt) + _tmm(i_old, di) + _tmm(v_old, dv),
-        dcb + _mmt(deb, it) + _tmm(i_new, di) + _tmm(v_new, dv),
+        dc + tmm(i, di + de) + tmm(v, dv),
+        mmt(dt, vt) + tmm(i_old, di) + tmm(v_old, dv),
+        dcb + mmt(deb, it) + tmm(i_new, di) + tmm(v_new, dv),
     )
 
 
@@ -396,4 +367,4 @@ def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int, edge: int) 
     start = (zero, jnp.zeros((tiles, panels * edge, keep), h.dtype))
     at = np.arange(panels, dtype=np.int32) * np.int32(edge)
     (_, t), _ = jax.lax.scan(step, start, (at, blocks), reverse=True)
-    return -_t(t)
+    return -transposed(t)

@@ -168,6 +168,27 @@ def test_hessian():
     np.testing.assert_allclose(by_reverse, by_forward, atol=1e-12 * scale)
 
 
+@pytest.mark.usefixtures("x64")
+def test_vmap_over_some_arguments_and_twice():
+    g, r_word, r_bit = (jnp.asarray(a) for a in circuit((2, 3, 4, 10), seed=14))
+    inner = jax.vmap(compile_lines, in_axes=(0, None, 0))
+    got = jax.jit(jax.vmap(inner, in_axes=(0, None, None)))(g, r_word[0, 0], r_bit[1])
+    expected = condense(g, jnp.broadcast_to(r_word[0, 0], g.shape), jnp.broadcast_to(r_bit[1], g.shape))
+    np.testing.assert_allclose(got, expected, rtol=1e-13)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("x32")
+def test_arrays_under_vmap_are_taken_in_groups():
+    """Else all of them are in memory at once, out of the caches, and each takes longer than one alone."""
+    tiles = [jax.ShapeDtypeStruct((32, 64, 64), np.float32)] * 3
+    axis, mapped = (
+        jax.jit(f).lower(*tiles).compile().memory_analysis().temp_size_in_bytes
+        for f in (compile_lines, jax.vmap(compile_lines))
+    )
+    assert mapped <= 1.2 * axis
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_batches_agree_with_single_arrays():

@@ -1,0 +1,72 @@
+"""Products and inverses of many small matrices, in full precision."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qsynapse_jax.crossbar._impedance import EXACT
+
+Matrices = Float[Array, "_ _ _"]
+
+
+def mm(a: Matrices, b: Matrices) -> Matrices:
+    """Products a b."""
+    return jnp.matmul(a, b, precision=EXACT)
+
+
+def tmm(a: Matrices, b: Matrices) -> Matrices:
+    """Products a^T b."""
+    return jax.lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=EXACT)
+
+
+def mmt(a: Matrices, bt: Matrices) -> Matrices:
+    """Product a b for a given b^T, so that the cotangent of a is a product with b^T as it lies in memory."""
+    return jax.lax.dot_general(a, bt, (((2,), (2,)), ((0,), (0,))), precision=EXACT)
+
+
+def transposed(a: Array) -> Array:
+    """Each matrix transposed."""
+    return jnp.swapaxes(a, -1, -2)
+
+
+def _gauss_jordan(a: Float[Array, "k k n"]) -> Float[Array, "k k n"]:
+    """Inverses in place, without pivoting: 1 + R C is similar to one plus a positive semidefinite matrix.
+
+    At these sizes faster than LAPACK's, whose threads also spin against each other on a busy machine.
+    """
+    size = jnp.arange(a.shape[0])
+
+    def step(k: Array, a: Array) -> Array:
+        row, col = a[k], a[:, k]
+        pivot = (size == k)[:, None]
+        scale = 1 / row[k][None]
+        row = jnp.where(pivot, scale, row * scale)
+        col = jnp.where(pivot, -1, col)
+        return jnp.where(pivot[:, None] | pivot[None], 0, a) - col[:, None] * row[None]
+
+    return jax.lax.fori_loop(0, a.shape[0], step, a)
+
+
+def small_inverse(a: Matrices) -> Matrices:
+    """Inverses of matrices like 1 + R C, R and C positive semidefinite."""
+    return jnp.moveaxis(_gauss_jordan(jnp.moveaxis(a, 0, -1)), -1, 0)
+
+
+def inverse(a: Matrices) -> Matrices:
+    """The same by blocks of pivots, for matrices large enough that products pay."""
+    size = a.shape[-1]
+    block = 16 if size % 16 == 0 else 8
+    if size <= block:
+        return small_inverse(a)
+    cut, put = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_dim
+
+    def step(k: Array, a: Array) -> Array:
+        at = k * block
+        row, col = cut(a, at, block, 1), cut(a, at, block, 2)
+        corner = small_inverse(cut(row, at, block, 2))
+        row = put(mm(corner, row), corner, at, 2)
+        col = put(col, jnp.broadcast_to(-jnp.eye(block, dtype=a.dtype), corner.shape), at, 1)
+        pivots = jnp.arange(size) // block == k
+        return jnp.where(pivots[None, :, None] | pivots[None, None], 0, a) - mm(col, row)
+
+    return jax.lax.fori_loop(0, size // block, step, a)
