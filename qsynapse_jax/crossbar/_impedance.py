@@ -25,6 +25,7 @@ would gather all of it on every device: a sum along a line that is cut into bloc
 totals of the blocks before it, one number a block and line, which is all that devices exchange.
 """
 
+from collections.abc import Callable
 from math import gcd
 
 import equinox as eqx
@@ -32,10 +33,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from qsynapse_jax.crossbar._pieces import EXACT, ONE_PIECE, BitPieces, WordPieces, bit_pieces, running_sum, word_pieces
 from qsynapse_jax.crossbar._wires import LARGE, Wires
 
-# TF32 or bf16 products, the default on accelerators, lose the drops: six digits are asked of float32 results.
-EXACT = jax.lax.Precision.HIGHEST
+# Cells of a line from which a CPU takes equal segments in pieces, and from which it takes running sums of others, which
+# are two of them, rather than a product: at 1024 cells a solve took 0.2, 0.45 and 0.8 s in these three ways.
+_LONG = 96
+_VERY_LONG = 384
 
 
 class Opens(eqx.Module):
@@ -53,11 +57,13 @@ class Opens(eqx.Module):
 class Line(eqx.Module):
     """All lines of one direction. Along `axis`, the terminal lies before index 0, or after the last if `from_end`.
 
-    Either `kernel`, one matrix for all lines, or `segments`, of every cell or of one line that stands for all, is set
-    [ohm]. `end` and `far` broadcast against the lines. Sums along a line are taken in `blocks` parts.
+    Of `kernel`, one matrix for all lines, `segments`, of every cell or of one line that stands for all, and `pieces`
+    at least one of the first two is set [ohm]; the others are there where they may be quicker. `end` and `far`
+    broadcast against the lines. Sums along a line are taken in `blocks` parts.
     """
 
     kernel: Float[Array, "n n"] | None
+    pieces: WordPieces | BitPieces | None
     segments: Float[Array, "lines columns"] | None
     end: Float[Array, "..."]
     far: Float[Array, "..."] | None
@@ -104,14 +110,34 @@ class Line(eqx.Module):
 
     def _near_drop(self, current: jax.Array) -> jax.Array:
         """The drop if the far end were open."""
-        if self.kernel is not None and self.axis == -1:
-            drop = jnp.matmul(current, self.kernel, precision=EXACT)
-        elif self.kernel is not None:
-            drop = jnp.matmul(self.kernel, current, precision=EXACT)
-        else:
-            assert self.segments is not None
-            drop = self._up_to_each(_rank(self.segments, current) * self._beyond_each(current))
-        return drop + _rank(self.end, current) * jnp.sum(current, self.axis, keepdims=True)
+        pieces = self.pieces
+        if self.kernel is None:
+            return self._by_sums(current)
+        if pieces is not None:
+            return _on_cpu(lambda x: pieces.drop(x), self._by_product, current)
+        if self.segments is not None:
+            return _on_cpu(self._by_sums, self._by_product, current)
+        return self._by_product(current)
+
+    def _by_product(self, current: jax.Array) -> jax.Array:
+        assert self.kernel is not None
+        if self.end.size == 1:
+            return self._product(current, self.kernel + self.end)
+        # A product: XLA for CPUs would merge a sum into what reads it, and take it again for every cell.
+        total = self._product(current, jnp.ones_like(self.kernel[:, :1] if self.axis == -1 else self.kernel[:1]))
+        return self._product(current, self.kernel) + _rank(self.end, current) * total
+
+    def _by_sums(self, current: jax.Array) -> jax.Array:
+        assert self.segments is not None
+        carried = self._beyond_each(current)
+        drop = self._up_to_each(_rank(self.segments, current) * carried)
+        # Divided among devices, each adds up what it has; one alone has the sum already.
+        total = jnp.sum(current, self.axis, keepdims=True) if self.blocks > 1 else self._first(carried)
+        return drop + _rank(self.end, current) * total
+
+    def _product(self, current: jax.Array, matrix: jax.Array) -> jax.Array:
+        pair = (current, matrix) if self.axis == -1 else (matrix, current)
+        return jnp.matmul(*pair, precision=EXACT)
 
     def _reach(self) -> jax.Array:
         """Drop at every cell for 1 A drawn at the cell farthest from the terminal [V/A], shape (wl, bl) or less."""
@@ -123,11 +149,11 @@ class Line(eqx.Module):
 
     def _up_to_each(self, x: jax.Array) -> jax.Array:
         """Running sum from the terminal to every cell."""
-        return _running_sum(x, x.ndim + self.axis, reverse=self.from_end, blocks=self.blocks)
+        return _running_sum(x, self.axis, reverse=self.from_end, blocks=self.blocks)
 
     def _beyond_each(self, x: jax.Array) -> jax.Array:
         """Running sum from the far end to every cell: what its segment carries."""
-        return _running_sum(x, x.ndim + self.axis, reverse=not self.from_end, blocks=self.blocks)
+        return _running_sum(x, self.axis, reverse=not self.from_end, blocks=self.blocks)
 
     def _far_current(self, drop: jax.Array) -> jax.Array:
         """Current that enters by the far ends [A] if they close a loop around these drops [V]."""
@@ -143,6 +169,12 @@ class Line(eqx.Module):
         """The entries farthest from the terminal."""
         axis = x.ndim + self.axis
         start = 0 if self.from_end else x.shape[axis] - 1
+        return jax.lax.slice_in_dim(x, start, start + 1, axis=axis)
+
+    def _first(self, x: jax.Array) -> jax.Array:
+        """The entries next to the terminal."""
+        axis = x.ndim + self.axis
+        start = x.shape[axis] - 1 if self.from_end else 0
         return jax.lax.slice_in_dim(x, start, start + 1, axis=axis)
 
 
@@ -267,17 +299,22 @@ def _line(
     def by_line(r: jax.Array) -> jax.Array:
         return jnp.expand_dims(r.reshape(-1), across)
 
-    kernel = None
-    if segments.ndim < 2 and spread > 1:
-        segments = jnp.expand_dims(jnp.broadcast_to(segments, (n,)), -1 - across)
-    elif segments.ndim < 2:
-        reach = jax.lax.cumsum(jnp.broadcast_to(segments, (n,)), reverse=from_end)
+    kernel = pieces = None
+    equal = segments.ndim == 0 and end.size == 1
+    same = jnp.broadcast_to(segments, (n,)) if segments.ndim < 2 else None
+    if same is not None:
+        segments = jnp.expand_dims(same, -1 - across)
+    if same is not None and spread == 1:
+        if equal and n >= _LONG:
+            pieces = (word_pieces if axis == -1 else bit_pieces)(n, same[0], end.reshape(()))
+        reach = jax.lax.cumsum(same, reverse=from_end)
         order = jnp.arange(n)
         nearer = order[:, None] >= order[None, :] if from_end else order[:, None] <= order[None, :]
         kernel = jnp.where(nearer, reach[:, None], reach[None, :])
     return Line(
         kernel=kernel,
-        segments=segments if kernel is None else None,
+        pieces=pieces,
+        segments=segments if kernel is None or n >= _VERY_LONG else None,
         end=by_line(end),
         far=None if far is None else by_line(far),
         opens=opens,
@@ -290,14 +327,30 @@ def _line(
 
 def _running_sum(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:
     """Cumulative sum along `axis`, in `blocks` equal parts where it is a line and not one value for all of it."""
-    if blocks == 1 or x.shape[axis] == 1:
-        return jax.lax.cumsum(x, axis=axis, reverse=reverse)
+    last, axis = axis, x.ndim + axis
+    if x.shape[axis] == 1:
+        return x
+    if blocks == 1 and x.shape[axis] <= ONE_PIECE:
+        return running_sum(x, last, reverse=reverse)
+    if blocks == 1:
+        return _on_cpu(
+            lambda x: running_sum(x, last, reverse=reverse),
+            lambda x: jax.lax.cumsum(x, axis=axis, reverse=reverse),
+            x,
+        )
     parts = x.reshape(*x.shape[:axis], blocks, -1, *x.shape[axis + 1 :])
     sums = jax.lax.cumsum(parts, axis=axis + 1, reverse=reverse)
     totals = jnp.sum(parts, axis=axis + 1)
     earlier = jnp.tri(blocks, k=-1, dtype=x.dtype)
     before = jnp.tensordot(earlier.T if reverse else earlier, totals, axes=(1, axis), precision=EXACT)
     return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
+
+
+def _on_cpu(
+    here: Callable[[jax.Array], jax.Array], elsewhere: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> jax.Array:
+    # Functions anew: methods of a module with traced values cannot be hashed, which JAX does.
+    return jax.lax.platform_dependent(x, cpu=lambda x: here(x), default=lambda x: elsewhere(x))
 
 
 def _rank(x: jax.Array, like: jax.Array) -> jax.Array:

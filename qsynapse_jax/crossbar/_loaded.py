@@ -21,12 +21,12 @@ Solver = Literal["auto", "conjugate_gradient", "modal"]
 EffectiveSolver = Literal["auto", "elimination", "conjugate_gradient", "modal"]
 
 # Cells of all inputs that are iterated on together on a CPU, half a megabyte in float32 for each of five arrays.
-_CELLS_TOGETHER = 8 * 128 * 128
+_CELLS_TOGETHER = 128 * 128
 
 # Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z. A modal step
 # costs six products of matrices, a plain one two; at 20 they took 13 and 30 steps (128 x 128, 10 ohm, 1k-1M ohm), at
 # 300 14 and 105 (512 x 512), so they break even between.
-_SEVERE = 60.0
+_SEVERE = 200.0
 
 # Cells up to which the plain iteration is taken whatever the drop: it ends after about as many steps as there are
 # cells, and half of the compilation is spared.
