@@ -22,7 +22,7 @@ from experiments.bench._report import Report, shown_time
 from experiments.bench._timing import Contender, race
 from qsynapse_jax.crossbar import Wires, effective_conductance, solve
 
-JOBS = ("solve", "effective_conductance")
+SOLVE, UNEQUAL, EFFECTIVE = "`solve`", "`solve`, every segment of its own", "`effective_conductance`"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main(config: Config) -> Path | None:
     if config.quick:
         config = Config(True, config.out, sizes=(8, 16), effective_sizes=(8,), budget=0.1)
     report = Report("scale", config)
-    for job, sizes in zip(JOBS, (config.sizes, config.effective_sizes), strict=True):
+    for job, sizes in ((SOLVE, config.sizes), (UNEQUAL, config.sizes), (EFFECTIVE, config.effective_sizes)):
         results = []
         for n in sizes:
             report.progress(f"{job}, {n} x {n}")
@@ -75,11 +75,12 @@ def show(report: Report, job: str, results: list[dict[str, Any]]) -> None:
         steps = "" if one["iterations"] is None else str(one["iterations"])
         xla = f"{one['xla_arrays']:.3g}"
         rows.append([f"{one['lines']} x {one['lines']}", *times, f"{one['cores']:.2f}", steps, peak, xla])
-        if job == "solve" and one["lines"] == 1024:
+        if job == SOLVE and one["lines"] == 1024:
             resident = one["peak_arrays"]
             report.figure("memory_1024", one["xla_arrays"] if resident is None else resident, f"XLA says {xla}")
     columns = ["", "compile", "median", "minimum", "cores", "iterations", "peak memory", "by XLA"]
-    report.table(f"`{job}`, 1 ohm, cells {MILD.label} ohm, float32; memory in arrays", columns, rows)
+    wires = "1 ohm" if job != UNEQUAL else "0.5 to 1.5 ohm"
+    report.table(f"{job}, {wires}, cells {MILD.label} ohm, float32; memory in arrays", columns, rows)
     if len(results) > 1:
         cells = np.log([one["lines"] ** 2 for one in results])
         fits = {key: np.log([one[key] for one in results]) for key in ("median_s", "xla_b")}
@@ -87,7 +88,7 @@ def show(report: Report, job: str, results: list[dict[str, Any]]) -> None:
         # Small arrays cost what a call costs, so the fit over all sizes flatters.
         last = np.diff(fits["median_s"][-2:])[0] / np.diff(cells[-2:])[0]
         text = f"time ~ cells^{exponent['median_s']:.2f} over all sizes, cells^{last:.2f} between the last two"
-        report.note(f"`{job}`: {text}; memory by XLA ~ cells^{exponent['xla_b']:.2f}.")
+        report.note(f"{job}: {text}; memory by XLA ~ cells^{exponent['xla_b']:.2f}.")
         report.measure(job=job, exponent_time=exponent["median_s"], last=last, exponent_memory=exponent["xla_b"])
 
 
@@ -105,7 +106,10 @@ def one_size(job: str, n: int, *, budget_s: float) -> dict[str, Any]:
     rng = np.random.default_rng(n)
     wires, shape = Wires(1.0, 1.0), (n, n)
     g, v = jnp.asarray(MILD.draw(shape, rng), "float32"), jnp.asarray(rng.uniform(0, 1, n), "float32")
-    function = solve if job == "solve" else lambda g, _, wires: effective_conductance(g, wires)
+    if job == UNEQUAL:
+        word, bit = jnp.asarray(rng.uniform(0.5, 1.5, (2, *shape)), "float32")
+        wires = Wires(word, bit)
+    function = solve if job != EFFECTIVE else lambda g, _, wires: effective_conductance(g, wires)
     started = time.perf_counter()
     compiled = jax.jit(function).lower(g, v, wires).compile()
     compile_s = time.perf_counter() - started
@@ -120,7 +124,7 @@ def one_size(job: str, n: int, *, budget_s: float) -> dict[str, Any]:
     analysis = compiled.memory_analysis()
     parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
     xla = sum(getattr(analysis, part) for part in parts)
-    iterations = int(result.stats.iterations) if job == "solve" else None
+    iterations = None if job == EFFECTIVE else int(result.stats.iterations)
     one = Contender(job, lambda _: compiled(g, v, wires))
     wall, cpu = time.perf_counter(), time.process_time()
     timing = race([one], budget_s=budget_s)[job]

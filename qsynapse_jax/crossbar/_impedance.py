@@ -7,7 +7,8 @@ the segments are the same on every line this is a product with a fixed matrix,
     Zw(I) = I Kw,   Kw[j, k] = R[min(j, k)],   R[j] = r_word[0] + ... + r_word[j]
     Zb(I) = Kb I,   likewise from the sense end
 
-symmetric and positive semi-definite, and zero when their wires are: no conductance of a wire appears anywhere. A
+symmetric and positive semi-definite, and zero when their wires are: no conductance of a wire appears anywhere. CPUs
+take long lines in pieces instead (`_pieces`): a product with the whole matrix would be most of the work of a solve. A
 second connection at the far end, through `r_far` to a terminal of the same voltage, returns the current
 
     J = drop[last] / (r_far + k[last])        k = the drop of 1 A drawn at the last cell
@@ -179,10 +180,11 @@ class Line(eqx.Module):
 
 
 class Impedance(eqx.Module):
-    """Both directions of one array in its working dtype [ohm]."""
+    """Both directions of one array in its working dtype [ohm], which may be divided among `spread` devices."""
 
     word: Line
     bit: Line
+    spread: int = eqx.field(static=True)
 
     @property
     def has_modes(self) -> bool:
@@ -270,6 +272,7 @@ def impedance(
     return Impedance(
         word=_line(word, driver, wires.r_driver_far, in_word, n_bit, axis=-1, from_end=False, spread=spread),
         bit=_line(bit, sense, wires.r_sense_far, in_bit, n_word, axis=-2, from_end=True, spread=spread),
+        spread=spread,
     )
 
 

@@ -20,12 +20,14 @@ Cells = Float[Array, "batch wl bl"]
 Solver = Literal["auto", "conjugate_gradient", "modal"]
 EffectiveSolver = Literal["auto", "elimination", "conjugate_gradient", "modal"]
 
-# Cells of all inputs that are iterated on together on a CPU, half a megabyte in float32 for each of five arrays.
+# Cells of all inputs that are iterated on together on a CPU: one array of 128 x 128, whose five arrays of numbers stay
+# in the second cache. 128 inputs took 45 ms so, 60 ms by 32 or all at once.
 _CELLS_TOGETHER = 128 * 128
 
 # Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z. A modal step
-# costs six products of matrices, a plain one two; at 20 they took 13 and 30 steps (128 x 128, 10 ohm, 1k-1M ohm), at
-# 300 14 and 105 (512 x 512), so they break even between.
+# costs four products of matrices more than a plain one, on a CPU three to five times as much. Plain and modal solves of
+# cells of 1k-1M ohm took 1.8 and 4.8 ms at 72 (128 x 128), 17 and 17 ms at 95 (256 x 256), 206 and 356 ms at 152
+# (1024 x 1024), 89 and 80 ms at 380 (512 x 512).
 _SEVERE = 200.0
 
 # Cells up to which the plain iteration is taken whatever the drop: it ends after about as many steps as there are
@@ -77,7 +79,8 @@ def load(
     """Currents of cells with conductances `slope` driven by `drive` [V], with `passed` through the opens [A]."""
     batch, cells = drive.shape[0], drive[0].size
     size = max(1, _CELLS_TOGETHER // cells)
-    if batch <= size:
+    # Inputs that lie on several devices are iterated on there: taken in groups, all would come to each.
+    if batch <= size or z.spread > 1:
         return _load_together(tolerance, slope, z, drive, passed)
     groups = -(-batch // size)
 

@@ -81,7 +81,7 @@ def solve(
         cell: law of the cells, e.g. `Sinh(k)`; default `Ohmic()`.
         solver: "conjugate_gradient" (plain), "modal" (preconditioned by the modes of the lines, for severe IR drop;
             only for uniform lines connected at one end, else the plain one is used), or "auto" (default): modal where
-            the mean conductance times the line resistance a smooth current meets, about r g N^2, exceeds 60,
+            the mean conductance times the line resistance a smooth current meets, about r g N^2, exceeds 200,
             and there are more than 256 cells.
         rtol: relative residual at which the iteration ends (in float32 1.2e-6 after a modal one, if that is more);
             default 1e-7 in float32, 1e-13 in float64. Loosen it for speed: the error of the cell currents stays below

@@ -20,6 +20,7 @@ from tests.crossbar.problems import random_cells, random_volts
 
 SHAPE = (16, 32)
 ARRAYS = 4
+INPUTS = 64
 G = random_cells((ARRAYS, *SHAPE), seed=70).astype(np.float32)
 V = random_volts((ARRAYS, SHAPE[0]), seed=71).astype(np.float32)
 # As they are made by a production line: every segment of the word lines another one.
@@ -91,18 +92,20 @@ def spread(x, specification):
 
 
 def four(directory):
-    """An array by blocks, with its gradient, and a batch of arrays."""
+    """An array by blocks, with its gradient, a batch of arrays, and many inputs of one."""
     wires = qs.crossbar.Wires(**OHMS)
     alone = [jax.jit(with_gradient)(g, v_in, wires) for g, v_in in zip(G, V, strict=True)]
     together = [np.stack(x) for x in zip(*(x[:2] for x in alone), strict=True)]
     blocks = (spread(G[0], ("a", "b")), spread(V[0], "a"), wires)
     batch = (spread(G, ("all",)), spread(V, ("all",)), wires)
+    inputs = random_volts((INPUTS, SHAPE[0]), seed=73).astype(np.float32)
     # What a gathered array would look like.
     whole = NamedSharding(batch[0].sharding.mesh, P())
     gather = jax.jit(lambda g: 2 * g, out_shardings=whole).lower(spread(G[0], ("all",))).compile()
     report = {
         "blocks": compared(with_gradient, blocks, alone[0]),
         "batch": compared(jax.vmap(solve, in_axes=(0, 0, None)), batch, together),
+        "inputs": compared(solve, (G[0], spread(inputs, ("all",)), wires), jax.jit(solve)(G[0], inputs, wires)),
         "gathered": {"collectives": collectives(gather.as_text())},
     }
     (directory / "four.json").write_text(json.dumps(report))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import qsynapse_jax as qs
-from tests.crossbar.spread import ARRAYS, OHMS, SHAPE, G, V
+from tests.crossbar.spread import ARRAYS, INPUTS, OHMS, SHAPE, G, V
 
 # Two float32 results that are both within 1e-7 in the residual, and whose sums were taken in another order: a few
 # roundings of 6e-8, relative to the largest entry.
@@ -66,7 +66,7 @@ FEW = 4 * max(SHAPE)
 
 
 def test_four_devices(tmp_path):
-    """One array by blocks, with its gradients in g, v_in and the wires; a batch of arrays."""
+    """One array by blocks, with its gradients in g, v_in and the wires; a batch of arrays; many inputs of one."""
     n_word, n_bit = SHAPE
     run(tmp_path, ("four",), devices=4)
     report = json.loads((tmp_path / "four.json").read_text())
@@ -81,6 +81,11 @@ def test_four_devices(tmp_path):
     assert max(batch["errors"]) < SAME
     assert batch["shards"] == [[ARRAYS // 4, n_bit], [ARRAYS // 4, n_word, n_bit]]
     assert largest(batch["collectives"]) == 1  # whether all are done
+
+    inputs = report["inputs"]
+    assert max(inputs["errors"]) < SAME
+    assert inputs["shards"] == [[INPUTS // 4, n_bit], [INPUTS // 4, n_word, n_bit]]
+    assert largest(inputs["collectives"]) == 1
 
     # So a gathered array would have been seen.
     assert report["gathered"]["collectives"] == [["all-gather", list(SHAPE)]]
