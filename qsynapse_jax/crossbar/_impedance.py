@@ -32,6 +32,7 @@ from math import gcd
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from qsynapse_jax.crossbar._pieces import EXACT, ONE_PIECE, BitPieces, WordPieces, bit_pieces, running_sum, word_pieces
@@ -58,12 +59,14 @@ class Opens(eqx.Module):
 class Line(eqx.Module):
     """All lines of one direction. Along `axis`, the terminal lies before index 0, or after the last if `from_end`.
 
-    Of `kernel`, one matrix for all lines, `segments`, of every cell or of one line that stands for all, and `pieces`
-    at least one of the first two is set [ohm]; the others are there where they may be quicker. `end` and `far`
-    broadcast against the lines. Sums along a line are taken in `blocks` parts.
+    Lines that are all alike have a `reach`, the resistance up to each cell, and a `kernel`, the matrix of them [ohm],
+    unless they are divided among devices; others have `segments`, of every cell or of one line that stands for all.
+    `pieces`, or `segments` beside a kernel, are there where they are quicker. `end` and `far` broadcast against the
+    lines. Sums along a line are taken in `blocks` parts.
     """
 
     kernel: Float[Array, "n n"] | None
+    reach: Float[Array, " n"] | None
     pieces: WordPieces | BitPieces | None
     segments: Float[Array, "lines columns"] | None
     end: Float[Array, "..."]
@@ -142,9 +145,8 @@ class Line(eqx.Module):
 
     def _reach(self) -> jax.Array:
         """Drop at every cell for 1 A drawn at the cell farthest from the terminal [V/A], shape (wl, bl) or less."""
-        if self.kernel is not None:
-            row = self.kernel[0 if self.from_end else -1]
-            return (row[None, :] if self.axis == -1 else row[:, None]) + self.end
+        if self.reach is not None:
+            return jnp.expand_dims(self.reach, 0 if self.axis == -1 else 1) + self.end
         assert self.segments is not None
         return self._up_to_each(self.segments) + self.end
 
@@ -190,7 +192,7 @@ class Impedance(eqx.Module):
     def has_modes(self) -> bool:
         """Whether all lines are driven from one end and made of the same segments."""
         lines = (self.word, self.bit)
-        return all(line.kernel is not None and line.far is None and line.opens is None for line in lines)
+        return all(line.reach is not None and line.far is None and line.opens is None for line in lines)
 
     @property
     def opens(self) -> tuple[int, int]:
@@ -302,7 +304,7 @@ def _line(
     def by_line(r: jax.Array) -> jax.Array:
         return jnp.expand_dims(r.reshape(-1), across)
 
-    kernel = pieces = None
+    reach = kernel = pieces = None
     equal = segments.ndim == 0 and end.size == 1
     same = jnp.broadcast_to(segments, (n,)) if segments.ndim < 2 else None
     if same is not None:
@@ -311,11 +313,10 @@ def _line(
         if equal and n >= _LONG:
             pieces = (word_pieces if axis == -1 else bit_pieces)(n, same[0], end.reshape(()))
         reach = jax.lax.cumsum(same, reverse=from_end)
-        order = jnp.arange(n)
-        nearer = order[:, None] >= order[None, :] if from_end else order[:, None] <= order[None, :]
-        kernel = jnp.where(nearer, reach[:, None], reach[None, :])
+        kernel = kernel_of(reach, from_end)
     return Line(
         kernel=kernel,
+        reach=reach,
         pieces=pieces,
         segments=segments if kernel is None or n >= _VERY_LONG else None,
         end=by_line(end),
@@ -326,6 +327,13 @@ def _line(
         # The lines can lie on any number of devices that divides both, and each block must lie on one of them.
         blocks=gcd(n, spread),
     )
+
+
+def kernel_of(reach: Float[Array, " n"], from_end: bool) -> Float[Array, "n n"]:
+    """Drop at each cell of a line for 1 A drawn at each other [ohm]: the resistance that their ways share."""
+    order = np.arange(len(reach))
+    nearer = order[:, None] >= order[None, :] if from_end else order[:, None] <= order[None, :]
+    return jnp.where(nearer, reach[:, None], reach[None, :])
 
 
 def _running_sum(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:

@@ -235,6 +235,7 @@ def severity(slope: Float[Array, "lines wl bl"], z: Impedance) -> Float[Array, "
     """Cheap estimate of the IR drop: mean conductance times what resists a smooth current, about r g N^2."""
     resistance = jnp.zeros((), slope.dtype)
     for line in (z.word, z.bit):
-        assert line.kernel is not None  # lines that have modes
-        resistance += jnp.max(jnp.sum(line.kernel, axis=0)) + len(line.kernel) * jnp.max(line.end)
+        assert line.reach is not None  # lines that have modes
+        # The row of the kernel for the farthest cell, which is the largest.
+        resistance += jnp.sum(line.reach) + len(line.reach) * jnp.max(line.end)
     return jnp.mean(slope) * resistance

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance, Line
+from qsynapse_jax.crossbar._impedance import EXACT, Impedance, Line, kernel_of
 
 Cells = Float[Array, "batch wl bl"]
 
@@ -44,10 +44,10 @@ def modes(z: Impedance) -> Modes:
 
 
 def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-    assert line.kernel is not None
-    dtype, n = line.kernel.dtype, line.kernel.shape[0]
+    assert line.reach is not None
+    dtype, n = line.reach.dtype, len(line.reach)
     end = jnp.mean(line.end)
-    first = line.kernel[0, 0] if not line.from_end else line.kernel[-1, -1]
+    first = line.reach[-1 if line.from_end else 0]
     # Terminal conductance over segment conductance; without segments a line is one node, whose modes are those of a
     # line that is insulated at both ends.
     hold = jnp.where(first > 0, first / jnp.where(first > 0, first + end, 1), 0)
@@ -79,7 +79,8 @@ def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
     j = jnp.arange(n)[::-1] if line.from_end else jnp.arange(n)
     vectors = jax.vmap(shape, in_axes=(None, 0))((low + high) / 2, 2 * n - 1 - 2 * j)
     vectors = vectors / jnp.sqrt(jnp.sum(vectors**2, axis=0, keepdims=True))
-    kernel = line.kernel + end
+    # Not the line's own, which would be made for milder arrays too, and not used.
+    kernel = kernel_of(line.reach, line.from_end) + end
     return vectors, jnp.sum(vectors * jnp.matmul(kernel, vectors, precision=EXACT), axis=0)
 
 

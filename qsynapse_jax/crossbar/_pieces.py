@@ -53,7 +53,7 @@ class BitPieces(eqx.Module):
 
     block: Float[Array, "m m"]
     reach: Float[Array, " m"]
-    end: Float[Array, ""]
+    between: Float[Array, "ports ports"]
 
     def drop(self, current: Cells) -> Cells:
         """Voltage between the terminals and every cell [V] for the given cell currents [A]."""
@@ -61,12 +61,8 @@ class BitPieces(eqx.Module):
         # What fills the last piece lies beyond the far end, where no current flows.
         parts = _parts(_pad(current, -2, (-n % m, 0)), m)
         within = _mm(self.block, parts)
-        total = jnp.sum(parts, axis=-2)
-        above = np.tri(parts.shape[-3], k=-1, dtype=current.dtype)
-        # Currents of the pieces above run through a piece; the drops across those below come on top.
-        through = _mm(above, total)
-        across = within[..., 0, :] + self.reach[0] * through
-        below = _mm(above.T, across) + _mm(self.end * np.ones_like(above), total)
+        ports = jnp.concatenate([jnp.sum(parts, axis=-2), within[..., 0, :]], axis=-2)
+        through, below = jnp.split(_mm(self.between, ports), 2, axis=-2)
         reach = self.reach.reshape((1,) * (within.ndim - 2) + (m, 1))
         drop = within + reach * through[..., None, :] + below[..., None, :]
         return jax.lax.slice_in_dim(drop.reshape(*current.shape[:-2], -1, drop.shape[-1]), -n % m, None, axis=-2)
@@ -74,8 +70,13 @@ class BitPieces(eqx.Module):
 
 def bit_pieces(n: int, r: Float[Array, ""], end: Float[Array, ""]) -> BitPieces:
     """For lines of `n` cells with segments `r` and terminals behind `end` [ohm]."""
-    m, _, _ = _cut(n, _IN_COLUMNS)
-    return BitPieces(r * _shared(m, r.dtype)[::-1, ::-1], r * np.arange(m, 0, -1, dtype=r.dtype), end)
+    m, _, pieces = _cut(n, _IN_COLUMNS)
+    # From the current of each piece and the drop it causes in its own far cell: the currents of the pieces above run
+    # through a piece; the drops across the pieces below, and across the end, come on top.
+    above = np.tri(pieces, k=-1, dtype=r.dtype)
+    below = m * r * (above.T @ above) + end
+    between = jnp.block([[above, np.zeros_like(above)], [below, above.T]])
+    return BitPieces(r * _shared(m, r.dtype)[::-1, ::-1], r * np.arange(m, 0, -1, dtype=r.dtype), between)
 
 
 def running_sum(x: Cells, axis: int, *, reverse: bool) -> Cells:
