@@ -170,15 +170,15 @@ class Line(eqx.Module):
 
     def _last(self, x: jax.Array) -> jax.Array:
         """The entries farthest from the terminal."""
-        axis = x.ndim + self.axis
-        start = 0 if self.from_end else x.shape[axis] - 1
-        return jax.lax.slice_in_dim(x, start, start + 1, axis=axis)
+        return self._end_of(x, 0 if self.from_end else -1)
 
     def _first(self, x: jax.Array) -> jax.Array:
         """The entries next to the terminal."""
-        axis = x.ndim + self.axis
-        start = x.shape[axis] - 1 if self.from_end else 0
-        return jax.lax.slice_in_dim(x, start, start + 1, axis=axis)
+        return self._end_of(x, -1 if self.from_end else 0)
+
+    def _end_of(self, x: jax.Array, index: int) -> jax.Array:
+        start = index % x.shape[self.axis]
+        return jax.lax.slice_in_dim(x, start, start + 1, axis=x.ndim + self.axis)
 
 
 class Impedance(eqx.Module):

@@ -115,11 +115,11 @@ def equations(jaxpr):
     """All equations of a jaxpr, those of its inner jaxprs too."""
     for equation in jaxpr.eqns:
         yield equation
-        todo = list(equation.params.values())
-        while todo:
-            value = todo.pop()
+        pending = list(equation.params.values())
+        while pending:
+            value = pending.pop()
             if isinstance(value, list | tuple):
-                todo.extend(value)
+                pending.extend(value)
             elif hasattr(value, "jaxpr"):  # closed
                 yield from equations(value.jaxpr)
             elif hasattr(value, "eqns"):
