@@ -19,8 +19,8 @@ def is_concrete(*trees: Any) -> bool:
 
 
 def as_real(value: Any, name: str) -> jax.Array:
-    """`value` as a floating-point array; Python integers are numbers, integer arrays are refused."""
-    if isinstance(value, bool | int | float):
+    """`value` as a floating-point array; integers of Python and NumPy are numbers, integer arrays are refused."""
+    if isinstance(value, bool | int | float | np.integer):
         return jnp.asarray(float(value))
     array = as_floating(value, name)
     if array.ndim != 0:

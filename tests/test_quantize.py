@@ -61,6 +61,13 @@ def test_a_scalar_and_a_trace_are_rounded_alike():
     assert nearest_level(levels, x[7]).shape == ()
 
 
+def test_what_is_no_number_has_no_level():
+    levels, x = jnp.asarray([0.0, 1.0]), jnp.asarray([0.2, jnp.nan])
+    with pytest.raises(ValueError, match=r"^Argument `x` must be a number, but x\[1\] = nan\.$"):
+        nearest_level(levels, x)
+    np.testing.assert_array_equal(jax.jit(nearest_level)(levels, x), [0, np.iinfo(np.int32).min])
+
+
 def test_straight_through_has_one_value_and_two_derivatives():
     """d/dx of (a(x), straight through s(x)) is a' + s': what was not rounded keeps its own derivative."""
 

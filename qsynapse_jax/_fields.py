@@ -1,0 +1,229 @@
+"""Numbers of a model, declared once: name, unit and rule in one line, from which conversion, check and message come.
+
+class Switch(Model):
+    r_on: Scalar = real("ohm", positive)
+    stuck: Scalar = real("", probability, default=0.0)
+    bits: int = whole(1, 16)
+"""
+
+import dataclasses
+import math
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from qsynapse_jax._checks import as_floating, as_real, is_concrete
+
+# No memory is used below it, and every temperature in degrees Celsius at which one is used lies below it.
+_COLDEST = 200.0
+# Arrays of more numbers than this are printed by their shape and their range.
+_PRINTED = 8
+
+if TYPE_CHECKING:
+
+    class Scalar:
+        """A declared number: given as a Python number or an array without axes, read as an array."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> "Scalar": ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Array: ...
+        def __get__(self, instance: object | None, owner: Any) -> "Scalar | Array": ...
+        def __set__(self, instance: object, value: ArrayLike) -> None: ...
+
+    class Numbers:
+        """A declared array of numbers: given as a number or an array, read as an array."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> "Numbers": ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Array: ...
+        def __get__(self, instance: object | None, owner: Any) -> "Numbers | Array": ...
+        def __set__(self, instance: object, value: ArrayLike) -> None: ...
+
+    class OptionalScalar:
+        """A `Scalar` that may be `None`."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> "OptionalScalar": ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> Array | None: ...
+        def __get__(self, instance: object | None, owner: Any) -> "OptionalScalar | Array | None": ...
+        def __set__(self, instance: object, value: ArrayLike | None) -> None: ...
+
+    OptionalNumbers = OptionalScalar
+else:
+    Scalar = Float[Array, ""]
+    Numbers = Float[Array, "..."]
+    OptionalScalar = Float[Array, ""] | None
+    OptionalNumbers = Float[Array, "..."] | None
+
+
+class Rule(NamedTuple):
+    """What a number must be, in words that follow "must be", and as a test of NumPy values."""
+
+    words: str
+    test: Callable[[Any], Any]
+    hint: Callable[[float], str] = lambda value: ""
+
+
+def _celsius(value: float) -> str:
+    return f"; that looks like degrees Celsius: {value:g} C is {value + 273.15:g} K"
+
+
+finite = Rule("finite", np.isfinite)
+positive = Rule("positive and finite", lambda x: np.isfinite(x) & (x > 0))
+non_negative = Rule("non-negative and finite", lambda x: np.isfinite(x) & (x >= 0))
+positive_or_infinite = Rule("positive (infinity is allowed)", lambda x: x > 0)
+non_negative_or_infinite = Rule("non-negative (infinity is allowed)", lambda x: x >= 0)
+probability = Rule("a probability from 0 to 1", lambda x: (x >= 0) & (x <= 1))
+kelvin = Rule(
+    f"in kelvin and at least {_COLDEST:g} K", lambda x: np.isfinite(x) & (x >= _COLDEST), lambda x: _celsius(x)
+)
+
+
+def check(value: Any, name: str, unit: str, rule: Rule) -> None:
+    """Raises a `ValueError` where a `value` that is known breaks its rule; a traced one passes."""
+    if not is_concrete(value):
+        return
+    values = np.asarray(value)
+    good = np.asarray(rule.test(values))
+    if good.all():
+        return
+    where = tuple(int(i) for i in np.argwhere(~good)[0])
+    number = float(values[where])
+    place = f"{name}[{', '.join(map(str, where))}] = {number:g}" if where else f"is {number:g}"
+    raise ValueError(f"Argument `{name}` must be {rule.words}, but {place} {unit}".rstrip() + f"{rule.hint(number)}.")
+
+
+def checked(value: Any, name: str, unit: str, rule: Rule) -> Array:
+    """`value` as a floating-point scalar that keeps its rule; under `jit` one that breaks it raises at run time."""
+    array = as_real(value, name)
+    # The number as it was given: inside a trace an array made of a known number is a tracer.
+    if is_concrete(value):
+        check(value, name, unit, rule)
+        return array
+    # The tests are written for NumPy; what they use are operators and `isfinite`, which JAX arrays dispatch.
+    good = _traced(rule, array)
+    return eqx.error_if(array, ~good, f"Argument `{name}` must be {rule.words} [{unit}].")
+
+
+def _traced(rule: Rule, array: Array) -> Array:
+    traced: dict[Rule, Callable[[Array], Array]] = {
+        finite: jnp.isfinite,
+        positive: lambda x: jnp.isfinite(x) & (x > 0),
+        non_negative: lambda x: jnp.isfinite(x) & (x >= 0),
+        kelvin: lambda x: jnp.isfinite(x) & (x >= _COLDEST),
+    }
+    return traced.get(rule, rule.test)(array)
+
+
+class _Converter:
+    """Converts what is given for a field and checks it; `Model` tells it the name of the field."""
+
+    def __init__(self, unit: str, convert: Callable[[Any, str], Any], rule: Rule | None, optional: bool):
+        self.name, self.unit, self.convert, self.rule, self.optional = "value", unit, convert, rule, optional
+
+    def __call__(self, value: Any) -> Any:
+        if value is None and self.optional:
+            return None
+        converted = self.convert(value, self.name)
+        if self.rule is not None:
+            # As it was given, see `checked`.
+            check(value, self.name, self.unit, self.rule)
+        return converted
+
+
+def _field(convert: Callable[[Any, str], Any], unit: str, rule: Rule | None, optional: bool, **options: Any) -> Any:
+    return eqx.field(converter=_Converter(unit, convert, rule, optional), **options)
+
+
+def real(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
+    """A field that holds one number [unit]; `optional` allows `None`, `default=` is that of a dataclass."""
+    return _field(as_real, unit, rule, optional, **options)
+
+
+def reals(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
+    """A field that holds a number or an array of numbers [unit]."""
+    return _field(_number_or_array, unit, rule, optional, **options)
+
+
+def whole(low: int, high: int | None = None, *, what: str = "", **options: Any) -> Any:
+    """A static field that holds an integer from `low` to `high`; `what` says in the message what it counts."""
+
+    def convert(value: Any, name: str) -> int:
+        return as_whole(value, name, low, high, what=what)
+
+    return _field(convert, "", None, False, static=True, **options)
+
+
+def as_whole(value: Any, name: str, low: int, high: int | None = None, *, what: str = "") -> int:
+    """`value` as a Python integer from `low` to `high`, NumPy integers too, or a `ValueError`."""
+    bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    try:
+        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < low or (high is not None and number > high):
+        raise ValueError(f"Argument `{name}` must be {bounds}{what and ', ' + what}, but is {value!r}.")
+    return number
+
+
+def _number_or_array(value: Any, name: str) -> Array:
+    return as_real(value, name) if isinstance(value, bool | int | float | np.integer) else as_floating(value, name)
+
+
+class Model(eqx.Module):
+    """Base of what a user builds from numbers: tells the fields their names, and prints values with their units."""
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        for name, field in vars(cls).items():
+            converter = field.metadata.get("converter") if isinstance(field, dataclasses.Field) else None
+            if isinstance(converter, _Converter):
+                converter.name = name
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in dataclasses.fields(self):
+            converter = field.metadata.get("converter")
+            unit = converter.unit if isinstance(converter, _Converter) else ""
+            value = getattr(self, field.name, None)
+            if value is not None:
+                parts.append(f"{field.name}={shown(value, unit)}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def shown(value: Any, unit: str = "") -> str:
+    """A value in words: a number with its unit, a long array by shape and range, anything else as it prints."""
+    if not isinstance(value, jax.Array | np.ndarray) or not is_concrete(value):
+        return f"traced {jax.typeof(value).str_short()}" if isinstance(value, jax.Array) else repr(value)
+    if not jnp.issubdtype(value.dtype, jnp.number):
+        return f"{value.dtype}{list(value.shape)}"
+    values = np.asarray(value)
+    if values.ndim == 0:
+        return quantity(float(values), unit)
+    if values.size <= _PRINTED:
+        return "[" + ", ".join(quantity(float(v), unit) for v in values.ravel()) + "]"
+    return f"{values.shape} from {quantity(float(values.min()), unit)} to {quantity(float(values.max()), unit)}"
+
+
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+_SCALED = ("ohm", "S", "V", "A", "W", "J", "s", "m", "Hz")
+
+
+def quantity(value: float, unit: str, digits: int = 4) -> str:
+    """A number with its unit and an SI prefix that suits it: `quantity(8.2e4, "ohm")` is "82 kohm"."""
+    if unit not in _SCALED or value == 0 or not math.isfinite(value):
+        return f"{value:.{digits}g} {unit}".rstrip()
+    # Of the rounded number: 999.99 ohm prints as 1 kohm.
+    rounded = float(f"{value:.{digits - 1}e}")
+    exponent = 3 * math.floor(math.log10(abs(rounded)) / 3)
+    exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
+    return f"{rounded / 10.0**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}"
