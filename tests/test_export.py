@@ -3,6 +3,7 @@
 import re
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,6 @@ from flax import nnx
 from jax import export
 
 import qsynapse_jax as qs
-from qsynapse_jax.training._fit import _step
 from tests.crossbar.problems import UNEQUAL, random_cells, random_volts
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -38,19 +38,28 @@ def gradient_of_effective(g, v_in, wires):
 
 
 def training_step():
-    """One step of `training.fit` for a small network on tiles, and its arguments."""
+    """One step of training for a small network on tiles, and its arguments."""
     cell = qs.cells.Differential(qs.cells.Ladder(3, 80e3, 5e3, 1e6))
-    layers = [
-        qs.nn.CrossbarDense(
-            *sizes, cell=cell, wires=qs.crossbar.Wires(1.0, 1.0), tile=(4, 4), throw=False, rngs=nnx.Rngs(n)
-        )
-        for n, sizes in enumerate([(8, 6), (6, 3)])
-    ]
-    graph, parameters, rest = nnx.split(qs.nn.MLP(layers), nnx.Param, ...)
+    tile = qs.tile.Tile(cell, wires=qs.crossbar.Wires(1.0, 1.0), shape=(4, 4))
+    model = nnx.Sequential(
+        qs.nn.CrossbarDense(8, 6, tile=tile, throw=False, rngs=nnx.Rngs(0)),
+        nnx.relu,
+        qs.nn.CrossbarDense(6, 3, tile=tile, throw=False, rngs=nnx.Rngs(1)),
+    )
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-3, 10))
+    state = qs.training.init(model, optimizer, key=jax.random.key(0))
+    # Arrays alone: keys are exported as the numbers they are.
+    leaves, tree = jax.tree.flatten(eqx.tree_at(lambda s: s.key, state, jax.random.key_data(state.key)))
+
+    def step(leaves, x, y):
+        state = jax.tree.unflatten(tree, leaves)
+        state = eqx.tree_at(lambda s: s.key, state, jax.random.wrap_key_data(state.key))
+        state, loss = qs.training.step(state, x, y)
+        return state.parameters, loss
+
     rng = np.random.default_rng(80)
     x, y = jnp.asarray(rng.normal(size=(5, 8)), np.float32), jnp.asarray(rng.integers(3, size=5))
-    return partial(_step, graph, optimizer), (parameters, rest, optimizer.init(parameters), x, y)
+    return step, (leaves, x, y)
 
 
 def case(name):

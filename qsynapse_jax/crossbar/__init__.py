@@ -1,5 +1,7 @@
 """Kirchhoff's equations of a resistive crossbar: conductances, wires and voltages in, currents out."""
 
+from qsynapse_jax.crossbar._circuit_file import Circuit as Circuit
+from qsynapse_jax.crossbar._circuit_file import read_circuit as read_circuit
 from qsynapse_jax.crossbar._effective import effective_conductance as effective_conductance
 from qsynapse_jax.crossbar._laws import AbstractLaw as AbstractLaw
 from qsynapse_jax.crossbar._laws import Law as Law

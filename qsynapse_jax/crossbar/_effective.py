@@ -1,8 +1,8 @@
 """The whole array, wires included, as one matrix from input voltages to output currents.
 
-By elimination (`_hierarchy`), which is exact for lines connected at one end, or by one solve a line, which takes wires
-of any kind. With F the cell voltages per unit word-line voltage (one solve a word line) and H those per unit bit-line
-voltage (one solve a bit line), and K = D (1 + Z D)^-1 = (1 + D Z)^-1 D, D = diag(g), symmetric,
+By elimination (`_elimination`), which is exact for lines connected at one end, or by one solve per line, which takes
+wires of any kind. With F the cell voltages per unit word-line voltage (one solve per word line) and H those per unit
+bit-line voltage (one solve per bit line), and K = D (1 + Z D)^-1 = (1 + D Z)^-1 D, D = diag(g), symmetric,
 
     G_eff[m, n] = sum of the currents of bit line n = a_n' K e_m = (D H_n)' e_m = a_n' (D F_m)
 
@@ -25,21 +25,21 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax.crossbar._border import check_array, check_tolerance, outcome, raise_failure
-from qsynapse_jax.crossbar._hierarchy import compile_lines
+from qsynapse_jax.crossbar._elimination import compile_lines
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
 from qsynapse_jax.crossbar._laws import Ohmic
-from qsynapse_jax.crossbar._loaded import EffectiveSolver, Tolerance
-from qsynapse_jax.crossbar._operating import OperatingPoint, is_zero, operating_point, tangent_of
+from qsynapse_jax.crossbar._linear_solve import EffectiveSolver, Tolerance
+from qsynapse_jax.crossbar._operating_point import OperatingPoint, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._solve import solve
+from qsynapse_jax.crossbar._validation import check_array, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._wires import Wires
 
 # Numbers that the solves of all lines keep at a time: 4 tiles of 64 x 64, whose working set (about five arrays of
 # wl x wl x bl numbers each) stays in cache. On two cores 4 were 1.6 times faster than 1 and 2.3 times than 108.
 _AT_ONCE = 4 * 64**3
 
-# Cells up to which "auto" takes one solve a line: it compiles sooner, 3.0 s with its gradient at 32 lines where
+# Cells up to which "auto" takes one solve per line: it compiles sooner, 3.0 s with its gradient at 32 lines where
 # elimination takes 5.2 s at 64 (experiments/bench/compile.json). Where run times cross was not measured.
 _FEW = 48 * 48
 
@@ -88,8 +88,8 @@ def effective_conductance(
             open cell.
         wires: their resistances [ohm].
         solver: "elimination" of the nodes, which is exact but knows neither lines connected at both ends nor opens;
-            "conjugate_gradient" or "modal", one solve a line by the method of that name in `solve`; "auto" (default):
-            elimination for arrays of more than 48 x 48 cells where it applies, else one solve a line.
+            "conjugate_gradient" or "modal", one solve per line by the method of that name in `solve`; "auto" (default):
+            elimination for arrays of more than 48 x 48 cells where it applies, else one solve per line.
         rtol: relative residual of every line's solve, where there are any; defaults as in `solve`.
         max_steps: as in `solve`, likewise.
         throw: raise on failure (default). With `throw=False` a failure is a matrix of NaN.
@@ -103,12 +103,12 @@ def effective_conductance(
         ValueError, ConvergenceError: as `solve`.
 
     Gradients: forward and reverse, any order, in `g` and every wire value; reverse over reverse mode not for more
-        tiles than are solved at once (32 of 32 x 32 cells) by one solve a line.
+        tiles than are solved at once (32 of 32 x 32 cells) by one solve per line.
 
     Accuracy: by elimination within 2e-6 of the largest entry in float32 and 1e-12 in float64, whatever the drop.
 
-    Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve a
-        line costs 4 N^4 operations an iteration and five arrays of N^3 numbers.
+    Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve
+        per line costs 4 N^4 operations per iteration and five arrays of N^3 numbers.
     """
     g = as_floating(g, "g")
     check_array(g, wires, tiles=True)

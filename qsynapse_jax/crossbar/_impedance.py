@@ -8,8 +8,8 @@ the segments are the same on every line this is a product with a fixed matrix,
     Zb(I) = Kb I,   likewise from the sense end
 
 symmetric and positive semi-definite, and zero when their wires are: no conductance of a wire appears anywhere. CPUs
-take long lines in pieces instead (`_pieces`): a product with the whole matrix would be most of the work of a solve. A
-second connection at the far end, through `r_far` to a terminal of the same voltage, returns the current
+take long lines in pieces instead (`_line_sums`): a product with the whole matrix would be most of the work of a solve.
+A second connection at the far end, through `r_far` to a terminal of the same voltage, returns the current
 
     J = drop[last] / (r_far + k[last])        k = the drop of 1 A drawn at the last cell
 
@@ -23,7 +23,7 @@ adds to phi / r (`linked`).
 
 An array that is spread over several devices (`spread`) takes running sums instead of products with Kw and Kb, which
 would gather all of it on every device: a sum along a line that is cut into blocks is a sum in each block, plus the
-totals of the blocks before it, one number a block and line, which is all that devices exchange.
+totals of the blocks before it, one number per block and line, which is all that devices exchange.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from qsynapse_jax.crossbar._pieces import EXACT, ONE_PIECE, BitPieces, WordPieces, bit_pieces, running_sum, word_pieces
+from qsynapse_jax.crossbar._line_sums import (
+    EXACT,
+    ONE_PIECE,
+    BitPieces,
+    WordPieces,
+    bit_pieces,
+    running_sum,
+    word_pieces,
+)
 from qsynapse_jax.crossbar._wires import LARGE, Wires
 
 # Cells of a line from which a CPU takes equal segments in pieces, and from which it takes running sums of others, which

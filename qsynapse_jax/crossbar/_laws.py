@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_floating, as_real, is_concrete
+from qsynapse_jax._fields import Model, Numbers, finite, non_negative_or_infinite, reals
 
 
-class AbstractLaw(eqx.Module):
+class AbstractLaw(Model):
     """Current of a cell from its conductance and voltage.
 
     A subclass gives `current`; JAX takes its derivative. The current must vanish at 0 V and never fall as the voltage
@@ -51,12 +50,8 @@ class Series(AbstractLaw):
         r: series resistance [ohm], a scalar or shape (wl, bl); large where the transistor is off, infinite for an open.
     """
 
-    r: Float[Array, "..."] = eqx.field(converter=lambda r: _parameter(r, "r"))
+    r: Numbers = reals("ohm", non_negative_or_infinite)
     linear: ClassVar[bool] = True
-
-    def __check_init__(self):
-        if is_concrete(self.r) and not bool(jnp.all(self.r >= 0)):
-            raise ValueError("Argument `r` of `Series` must be non-negative [ohm]; use infinity for an open cell.")
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         return _rank(g / (1 + g * _rank(self.r, g).astype(g.dtype)), v) * v
@@ -69,7 +64,7 @@ class Sinh(AbstractLaw):
         k: nonlinearity [1/V], a scalar or shape (wl, bl); 0 is Ohmic.
     """
 
-    k: Float[Array, "..."] = eqx.field(converter=lambda k: _parameter(k, "k"))
+    k: Numbers = reals("1/V", finite)
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         k = _rank(self.k, v).astype(v.dtype)
@@ -88,7 +83,11 @@ class Polynomial(AbstractLaw):
         coefficients: c [1/V, 1/V^2, ...], shape (n,).
     """
 
-    coefficients: Float[Array, " n"] = eqx.field(converter=partial(as_floating, name="coefficients"))
+    coefficients: Numbers = reals("", finite)
+
+    def __check_init__(self):
+        if jnp.ndim(self.coefficients) != 1:
+            raise ValueError(f"Argument `coefficients` must have shape (n,), but has shape {self.coefficients.shape}.")
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         factor = jnp.zeros_like(v)
@@ -110,10 +109,3 @@ class Law(AbstractLaw):
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         return self.function(jnp.broadcast_to(_rank(g, v), v.shape), v, *self.parameters)
-
-
-def _parameter(value: Any, name: str) -> jax.Array:
-    array = as_real(value, name) if jnp.ndim(value) == 0 else as_floating(value, name)
-    if is_concrete(array) and bool(jnp.any(jnp.isnan(array))):
-        raise ValueError(f"Argument `{name}` must not be NaN.")
-    return array

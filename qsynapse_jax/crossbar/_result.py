@@ -41,7 +41,7 @@ class Stats(eqx.Module):
 
     Attributes:
         iterations: steps of the iterative solver, of the slowest input.
-        solves: linear systems solved: 1 for linear cells, one a step of Newton's method otherwise.
+        solves: linear systems solved: 1 for linear cells, one per step of Newton's method otherwise.
         residual: what is left of Kirchhoff's equations, recomputed from the returned currents: the Euclidean norm
             of `sqrt(g) (v_word - v_bit - i_cell / g)` over that of `sqrt(g) (v_in - v_out)`. The error of the cell
             currents, measured in the same norm, cannot exceed it.

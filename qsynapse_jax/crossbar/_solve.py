@@ -7,16 +7,25 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType
 from jaxtyping import Array, ArrayLike, Float
 
-from qsynapse_jax._checks import as_floating
-from qsynapse_jax.crossbar._border import check_array, check_input, check_law, check_tolerance, outcome, raise_failure
+from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._impedance import impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
-from qsynapse_jax.crossbar._loaded import Solver, Tolerance, after
-from qsynapse_jax.crossbar._operating import conductance, operating_point
+from qsynapse_jax.crossbar._linear_solve import Solver, Tolerance, after
+from qsynapse_jax.crossbar._operating_point import conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
+from qsynapse_jax.crossbar._validation import (
+    check_array,
+    check_input,
+    check_law,
+    check_tolerance,
+    outcome,
+    raise_failure,
+)
 from qsynapse_jax.crossbar._wires import Wires
 
 OHMIC = Ohmic()
@@ -49,6 +58,21 @@ class Solution(eqx.Module):
     def i_in(self) -> Float[Array, "*batch wl"]:
         """Current into each word line from its driver [A]."""
         return jnp.sum(self.i_cell, axis=-1)
+
+    def __repr__(self) -> str:
+        """Size, largest drop along a line, residual and outcome; of traced or mapped values only the size."""
+        shapes = [getattr(leaf, "shape", None) for leaf in (self.v_word, self.i_out)]
+        size = "Solution of " + " x ".join(str(n) for n in (shapes[0] or ("unknown",))[-2:]) + " cells"
+        if batch := (shapes[1] or ())[:-1]:
+            size += f", inputs {batch}"
+        leaves = jax.tree.leaves(self, is_leaf=lambda leaf: leaf is None)
+        known = all(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves) and is_concrete(self)
+        if not known or np.ndim(self.stats.iterations):
+            return f"<{size}>"
+        word, bit = (float(np.max(np.ptp(v, axis))) for v, axis in ((self.v_word, -1), (self.v_bit, -2)))
+        drops = f"largest drop {quantity(word, 'V', 3)} along a word line, {quantity(bit, 'V', 3)} along a bit line"
+        work = f"residual {float(np.max(self.stats.residual)):.1e} after {int(self.stats.iterations)} steps"
+        return f"<{size}: {drops}; {work}. {RESULTS[self.result]}>"
 
 
 def solve(

@@ -5,8 +5,6 @@ are one. So no netlist has a loop of voltage sources, which SPICE calls singular
 source, and lines meet only in cells.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
+from qsynapse_jax._arrays import write_whole
 from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
-from qsynapse_jax.crossbar._border import check_array, check_input, check_law
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Polynomial, Series, Sinh
+from qsynapse_jax.crossbar._validation import check_array, check_input, check_law
 from qsynapse_jax.crossbar._wires import Wires
 
 # Linear circuits need none of these. Nonlinear ones need `reltol`: with ngspice's 1e-3 a Sinh(8.0) array was off by
@@ -249,7 +248,7 @@ def _line(source: str, names: list[str], resistances: list[float], far: Any, far
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Writes a temporary neighbour and renames it: a reader sees the old file or the new one."""
+    """Writes the file whole or not at all."""
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"Argument `path` must lie in a folder that exists, but {path.parent} does not; make it first, e.g. "
@@ -259,14 +258,7 @@ def _write_whole(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         raise OSError(f"Argument `path` must be a file, but {path} is a folder or a device; choose another name.")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        write_whole(path, lambda temporary: temporary.write_text(text, encoding="ascii"))
     except OSError as error:
         raise OSError(
             f"Argument `path` must be a file that can be written, but {path} is not ({error.strerror}); choose another."

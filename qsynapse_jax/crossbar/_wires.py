@@ -1,6 +1,6 @@
 """The wires of a crossbar: what lies between a driver, a cell and a sense amplifier."""
 
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import equinox as eqx
@@ -9,15 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
+from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._fields import Model, Numbers, OptionalNumbers, Rule, as_whole, reals
 
 
-def _resistance(value: Any, name: str) -> jax.Array:
-    return as_real(value, name) if isinstance(value, bool | int | float) else as_floating(value, name)
+def _remedy(value: float) -> str:
+    floats = "; to let one line float, give an array with an infinity for that line" if np.isposinf(value) else ""
+    return f"{floats}; use 0.0 for an ideal wire"
 
 
-def _optional(value: Any, name: str) -> jax.Array | None:
-    return None if value is None else _resistance(value, name)
+# Infinite in an array only: where a scalar stands for all lines, nothing would be connected.
+_resistance = Rule("non-negative and finite", lambda r: (r >= 0) & (np.isfinite(r) | (np.ndim(r) > 0)), _remedy)
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else as_whole(value, "opens", 0)
 
 
 # From here on a resistance is treated by its conductance [ohm]: lines of 100 cells of 1 mS lose three of seven digits.
@@ -27,7 +33,7 @@ LARGE = 1e4
 # matrix of their number squared.
 _MOST_LARGE = 4
 
-# What a resistance may be: a scalar, one value along a line, one a line, or one a cell.
+# What a resistance may be: a scalar, one value along a line, one per line, or one per cell.
 _AXES = {
     "r_word": ("bl", "wl bl"),
     "r_bit": ("wl", "wl bl"),
@@ -38,7 +44,7 @@ _AXES = {
 }
 
 
-class Wires(eqx.Module):
+class Wires(Model):
     """Resistances of the word lines, the bit lines and their ends.
 
     Word line `i` is driven at its left end, next to bit line 0; bit line `j` is sensed below its last word line.
@@ -72,28 +78,13 @@ class Wires(eqx.Module):
         ValueError: a resistance is negative or NaN, a scalar is infinite, or it is an integer array.
     """
 
-    r_word: jax.Array = eqx.field(converter=partial(_resistance, name="r_word"), default=0.0)
-    r_bit: jax.Array = eqx.field(converter=partial(_resistance, name="r_bit"), default=0.0)
-    r_driver: jax.Array = eqx.field(converter=partial(_resistance, name="r_driver"), default=0.0)
-    r_sense: jax.Array = eqx.field(converter=partial(_resistance, name="r_sense"), default=0.0)
-    r_driver_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_driver_far"), default=None)
-    r_sense_far: jax.Array | None = eqx.field(converter=partial(_optional, name="r_sense_far"), default=None)
-    opens: int | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self):
-        for name in _AXES:
-            value = getattr(self, name)
-            if value is None or not is_concrete(value):
-                continue
-            finite = np.where(np.isposinf(value), 0.0, value) if value.ndim else value
-            message = bad_value_message(finite, name, unit="ohm", minimum="non-negative")
-            if message is None:
-                continue
-            if np.isposinf(value).all():
-                message += f" To let one line float give `{name}` an array with an infinity for it."
-            raise ValueError(message + " Use 0.0 for an ideal wire.")
-        if self.opens is not None and (not isinstance(self.opens, int) or self.opens < 0):
-            raise ValueError(f"Argument `opens` must be None or a count, 0 or more, but is {self.opens!r}.")
+    r_word: Numbers = reals("ohm", _resistance, default=0.0)
+    r_bit: Numbers = reals("ohm", _resistance, default=0.0)
+    r_driver: Numbers = reals("ohm", _resistance, default=0.0)
+    r_sense: Numbers = reals("ohm", _resistance, default=0.0)
+    r_driver_far: OptionalNumbers = reals("ohm", _resistance, optional=True, default=None)
+    r_sense_far: OptionalNumbers = reals("ohm", _resistance, optional=True, default=None)
+    opens: int | None = eqx.field(converter=_count, static=True, default=None)
 
     def branches(self, shape: tuple[int, ...]) -> tuple[Float[Array, "wl bl"], Float[Array, "wl bl"]]:
         """Resistance between every cell and the one before it, or its terminal [ohm], in word lines and bit lines."""

@@ -8,6 +8,7 @@ the package, which has neither nodes nor segments.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 
@@ -24,7 +25,15 @@ class Nodal(NamedTuple):
 
 
 def nodal_solve(
-    g, v_in, r_word=0.0, r_bit=0.0, r_driver=0.0, r_sense=0.0, r_driver_far=None, r_sense_far=None, v_out=0.0
+    g: ArrayLike,
+    v_in: ArrayLike,
+    r_word: ArrayLike = 0.0,
+    r_bit: ArrayLike = 0.0,
+    r_driver: ArrayLike = 0.0,
+    r_sense: ArrayLike = 0.0,
+    r_driver_far: ArrayLike | None = None,
+    r_sense_far: ArrayLike | None = None,
+    v_out: ArrayLike = 0.0,
 ) -> Nodal:
     """The operating point of the circuit that the README of `tests/golden` draws.
 
@@ -77,14 +86,14 @@ def nodal_solve(
             else:
                 entries.append((bit_branch[i, j], bit[i + 1, j], -1.0))
     total = np.zeros(n_bit)
-    for i in range(n_word if r_driver_far is not None else 0):
-        far = 1 / np.broadcast_to(r_driver_far, n_word)[i]
-        entries.append((word[i, -1], word[i, -1], far))
-        rhs[word[i, -1]] = far * v_in[i]
-    for j in range(n_bit if r_sense_far is not None else 0):
-        far = 1 / np.broadcast_to(r_sense_far, n_bit)[j]
-        entries.append((bit[0, j], bit[0, j], far))
-        rhs[bit[0, j]] = far * v_out[j]
+    if r_driver_far is not None:
+        for i, far in enumerate(1 / np.broadcast_to(r_driver_far, n_word)):
+            entries.append((word[i, -1], word[i, -1], far))
+            rhs[word[i, -1]] = far * v_in[i]
+    if r_sense_far is not None:
+        for j, far in enumerate(1 / np.broadcast_to(r_sense_far, n_bit)):
+            entries.append((bit[0, j], bit[0, j], far))
+            rhs[bit[0, j]] = far * v_out[j]
     rows, columns, values = zip(*entries, strict=True)
     matrix = coo_array((values, (rows, columns)), shape=(rhs.size, rhs.size)).tocsc()
     lu = splu(matrix)

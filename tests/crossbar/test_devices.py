@@ -65,6 +65,7 @@ def largest(collectives):
 FEW = 4 * max(SHAPE)
 
 
+@pytest.mark.slow  # a process of its own, which compiles for four devices
 def test_four_devices(tmp_path):
     """One array by blocks, with its gradients in g, v_in and the wires; a batch of arrays; many inputs of one."""
     n_word, n_bit = SHAPE

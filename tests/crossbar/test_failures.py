@@ -1,8 +1,11 @@
 """Wrong use is refused at the border, and the message names the argument, the place and the remedy."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -35,7 +38,7 @@ def effective(g=G, wires=None, **options):
 
 
 # Elimination, the default of `effective_conductance`, has no steps to run out of.
-LINE_BY_LINE = {"solver": "conjugate_gradient"}
+LINE_BY_LINE: dict[str, Any] = {"solver": "conjugate_gradient"}
 
 both = pytest.mark.parametrize("call", [solve, effective])
 
@@ -143,11 +146,11 @@ wire = pytest.mark.parametrize("name", ["r_word", "r_bit", "r_driver", "r_sense"
 
 
 @wire
-@pytest.mark.parametrize(("value", "shown"), [(-1.0, r"-1\.0"), (np.nan, "nan"), (np.inf, "inf")])
+@pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (np.nan, "nan"), (np.inf, "inf")])
 def test_bad_wire_is_named(name, value, shown):
     message = (
-        rf"^Argument `{name}` must be non-negative and finite, but {name} = {shown} ohm\. "
-        rf"(To let one line float give `{name}` an array with an infinity for it\. )?Use 0\.0 for an ideal wire\.$"
+        rf"^Argument `{name}` must be non-negative and finite, but is {shown} ohm"
+        r"(; to let one line float, give an array with an infinity for that line)?; use 0\.0 for an ideal wire\.$"
     )
     with pytest.raises(ValueError, match=message):
         Wires(**{name: value})
@@ -160,8 +163,9 @@ def test_wire_must_be_real(name):
     for dtype in (np.int32, np.complex128, np.float16):
         with pytest.raises(ValueError, match=rf"^Argument `{name}` must be a float32 or float64 array, but has dtype"):
             Wires(**{name: np.ones((), dtype)})
+    words: Any = {name: "1 ohm"}
     with pytest.raises(ValueError, match=rf"^Argument `{name}` must be an array of real numbers, but "):
-        Wires(**{name: "1 ohm"})
+        Wires(**words)
 
 
 def test_wires_take_numbers_of_any_kind():
@@ -269,3 +273,56 @@ class TestWithoutThrow:
         assert self.results[sol.result] == "The solve reached its tolerance."
         np.testing.assert_array_equal(sol.i_out, solve().i_out)
         np.testing.assert_array_equal(partial(effective, throw=False)(), effective())
+
+
+@pytest.mark.parametrize(
+    ("law", "number", "message"),
+    [
+        (qs.crossbar.Series, -1.0, "Argument `r` must be non-negative (infinity is allowed), but is -1 ohm."),
+        (qs.crossbar.Series, np.nan, "but is nan ohm."),
+        (qs.crossbar.Sinh, np.inf, "Argument `k` must be finite, but is inf 1/V."),
+        (qs.crossbar.Polynomial, np.array([1.0, np.nan]), "`coefficients` must be finite, but coefficients[1] = nan."),
+    ],
+)
+def test_numbers_of_a_law_are_checked(law, number, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        law(number)
+
+
+def test_a_law_may_be_made_inside_a_trace_of_numbers_from_outside():
+    r, k = jnp.full((3, 4), 1e3), jnp.full((3, 4), 2.0)
+    for law in (lambda: qs.crossbar.Series(r), lambda: qs.crossbar.Sinh(k)):
+        inside = jax.jit(lambda g, law=law: solve(g, cell=law(), throw=False).i_out)(jnp.asarray(G))
+        np.testing.assert_allclose(inside, solve(cell=law()).i_out, rtol=1e-12)
+
+
+class TestPrint:
+    """Values, not types; and nothing fails where there are none."""
+
+    def test_wires_and_laws_show_their_values(self):
+        assert str(Wires(1.0, 2.5e3)) == "Wires(r_word=1 ohm, r_bit=2.5 kohm, r_driver=0 ohm, r_sense=0 ohm)"
+        assert "r_driver_far=[1 ohm, inf ohm]" in str(Wires(r_driver_far=np.array([1.0, np.inf])))
+        assert str(qs.crossbar.Sinh(3.0)) == "Sinh(k=3 1/V)"
+        assert str(qs.crossbar.Ohmic()) == "Ohmic()"
+
+    def test_a_solution_shows_size_drop_residual_and_outcome(self):
+        wires = Wires(r_word=np.array([1.0, 500.0]), r_bit=3.0)
+        sol = qs.crossbar.solve(np.full((1, 2), 1e-3), np.ones(1), wires)
+        drop = float(sol.v_word[0, 0] - sol.v_word[0, 1])
+        assert f"Solution of 1 x 2 cells: largest drop {1e3 * drop:.3g} mV along a word line, 0 V along" in str(sol)
+        assert re.search(r"residual \d\.\de-\d\d after \d steps\. The solve reached its tolerance\.", str(sol))
+        assert "did not reach `rtol`" in str(solve(max_steps=2, throw=False))
+        assert "nan V along a word line" in str(solve(with_entry(G, (0, 0), -1.0), throw=False))
+
+    def test_what_is_not_known_is_left_out(self):
+        shown = []
+
+        def traced(g):
+            sol = solve(g, np.stack([V, V]), throw=False)
+            shown.extend([str(sol), str(Wires(g[0, 0]))])
+            return sol
+
+        shape = jax.eval_shape(traced, G)
+        assert shown[0] == str(shape) == "<Solution of 3 x 4 cells, inputs (2,)>"
+        assert "r_word=traced float64[]" in shown[1]
+        assert str(jax.tree.map(lambda x: None, shape)) == "<Solution of unknown cells>"

@@ -152,7 +152,9 @@ def circuit(name):
 CIRCUITS = ["uniform", "modal", "nonlinear", "both ends", "segments", "opens"]
 
 
-@pytest.mark.parametrize("name", CIRCUITS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in ("modal", "nonlinear") else pytest.mark.slow) for n in CIRCUITS]
+)
 def test_every_product_asks_for_full_precision(name):
     """TF32 or bf16 products, the default on accelerators, would leave three digits; a CPU cannot show it."""
     options, changed, least = circuit(name)
@@ -223,7 +225,8 @@ def test_batches_of_inputs(batch):
     np.testing.assert_allclose(sol.i_in, np.sum(sol.i_cell, axis=-1), rtol=1e-14)
 
 
-def test_vmap_over_arrays_inputs_and_wires():
+@pytest.mark.parametrize("axes", [(0, 0, 0), pytest.param((None, None, 0), marks=pytest.mark.slow)], ids=str)
+def test_vmap_over_arrays_inputs_and_wires(axes):
     """Every combination of what is mapped gives what a loop gives."""
     arrays = np.stack([G, 0.5 * G, 3 * G[::-1]])
     inputs = random_volts((3, 3), seed=62)
@@ -233,13 +236,12 @@ def test_vmap_over_arrays_inputs_and_wires():
         wires = Wires(r_word=r, r_bit=0.5 * r, r_driver=5.0, r_sense=1.0)
         return qs.crossbar.solve(g, v_in, wires).i_out, qs.crossbar.effective_conductance(g, wires)
 
-    for axes in ((0, 0, 0), (None, None, 0)):
-        chosen = [x if axis == 0 else x[1] for x, axis in zip((arrays, inputs, r), axes, strict=True)]
-        together = jax.jit(jax.vmap(run, in_axes=axes))(*chosen)
-        for k in range(3):
-            alone = run(*(x[k] if axis == 0 else x for x, axis in zip(chosen, axes, strict=True)))
-            one = jax.tree.map(lambda x, k=k: x[k], together)
-            chex.assert_trees_all_close(one, alone, rtol=1e-10, atol=1e-17)
+    chosen = [x if axis == 0 else x[1] for x, axis in zip((arrays, inputs, r), axes, strict=True)]
+    together = jax.jit(jax.vmap(run, in_axes=axes))(*chosen)
+    for k in range(3):
+        alone = run(*(x[k] if axis == 0 else x for x, axis in zip(chosen, axes, strict=True)))
+        one = jax.tree.map(lambda x, k=k: x[k], together)
+        chex.assert_trees_all_close(one, alone, rtol=1e-10, atol=1e-17)
 
 
 def test_numpy_and_jax_arrays_are_the_same():

@@ -31,7 +31,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._loaded import Tolerance, load
+from qsynapse_jax.crossbar._linear_solve import Tolerance, load
 
 Cells = Float[Array, "batch wl bl"]
 

@@ -1,7 +1,7 @@
 """Sums and drops along lines, in pieces: much less work than products with the matrix of a whole line.
 
 That matrix, R[min(j, k)] for n cells with equal segments, is the one of each piece of m cells, seen from its own near
-end, on the diagonal, and of rank two a piece elsewhere: cells beyond a piece are one current to it, cells before it
+end, on the diagonal, and of rank two per piece elsewhere: cells beyond a piece are one current to it, cells before it
 one drop. Products with it take about n m + 4 n^2 / m operations instead of n^2. Running sums are alike, of rank one.
 Along rows all steps are products of matrices, because XLA for CPUs is slow at adding up along rows.
 """

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax.crossbar._cg import conjugate_gradient
+from qsynapse_jax.crossbar._conjugate_gradient import conjugate_gradient
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance
 from qsynapse_jax.crossbar._modal import modal_voltages, modes
 

@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
-from qsynapse_jax.crossbar._hierarchy import compile_lines
+from qsynapse_jax.crossbar._elimination import compile_lines
 from tests.crossbar.nodal import nodal_solve
 
 condense = jax.jit(compile_lines)
@@ -52,7 +51,7 @@ def error(got, expected):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (17, 1), (5, 7), (20, 33)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (17, 1), (5, 7), pytest.param((20, 33), marks=pytest.mark.slow)])
 def test_equal_segments_agree_with_nodal_analysis(shape):
     g, _, _ = circuit(shape, seed=1, zeros=0.1)
     g.flat[0] = 1e-3
@@ -64,7 +63,7 @@ def test_equal_segments_agree_with_nodal_analysis(shape):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
-    "shape", [(5, 7), pytest.param((20, 33), marks=pytest.mark.slow), pytest.param((40, 40), marks=pytest.mark.slow)]
+    "shape", [(10, 17), pytest.param((20, 33), marks=pytest.mark.slow), pytest.param((40, 40), marks=pytest.mark.slow)]
 )
 def test_segments_of_their_own_and_nine_decades(shape):
     for kwargs in ({"zeros": 0.2}, {"low": 1e-9, "high": 1.0}, {"ohms": 1e3, "low": 1e-3, "high": 1e-2}):
@@ -75,7 +74,7 @@ def test_segments_of_their_own_and_nine_decades(shape):
 @pytest.mark.usefixtures("x32")
 def test_single_precision_under_severe_drop():
     """The rounding of the inputs is shared with the reference; what is left is the elimination's own."""
-    shape = (20, 33)
+    shape = (10, 17)
     for ohms, g in ((100.0, np.full(shape, 1e-3)), (1.0, circuit(shape, seed=3, low=1e-9, high=1.0)[0])):
         cells = [np.asarray(a, np.float32) for a in (g, np.full(shape, ohms), np.full(shape, ohms))]
         got = condense(*cells)
@@ -110,21 +109,28 @@ def weighted(p):
     return jnp.sum(w * compile_lines(*scaled(p))) / 1e-3
 
 
+@jax.jit
+def derivatives(p, tangent):
+    """Value, slope along `tangent` by forward mode, and gradient by reverse mode; compiled once for what follows."""
+    value, slope = jax.jvp(weighted, (p,), (tangent,))
+    return value, slope, jax.grad(weighted)(p)
+
+
 def test_first_derivatives_against_differences(order_one):
-    """Central differences need room on both sides of 0."""
-    check_grads(jax.jit(weighted), (order_one + 0.01,), order=1, modes=("fwd", "rev"), eps=1e-5, atol=1e-6, rtol=1e-6)
-
-
-def test_forward_is_the_transpose_of_reverse_at_zeros(order_one):
-    """Where an entry is 0 there is no central difference, but reverse mode must still be forward mode's transpose."""
+    """Central differences need room on both sides of 0; where an entry is 0, one-sided ones of second order."""
     tangent = jnp.asarray(np.random.default_rng(6).normal(size=order_one.shape))
-    slope, gradient = jax.jit(lambda p: (jax.jvp(weighted, (p,), (tangent,))[1], jax.grad(weighted)(p)))(order_one)
-    np.testing.assert_allclose(slope, jnp.sum(gradient * tangent), rtol=1e-11)
-    # One-sided second-order difference in the directions that keep every entry non-negative.
+    inside, h = order_one + 0.01, 1e-5
+    _, slope, gradient = derivatives(inside, tangent)
+    up, down = (derivatives(inside + step * tangent, tangent)[0] for step in (h, -h))
+    np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=1e-6)
+    np.testing.assert_allclose(jnp.sum(gradient * tangent), slope, rtol=1e-11)
+
+    _, slope, gradient = derivatives(order_one, tangent)
+    np.testing.assert_allclose(jnp.sum(gradient * tangent), slope, rtol=1e-11)
+    # In directions that keep every entry non-negative.
     up, h = jnp.abs(tangent), 1e-4
-    f = jax.jit(weighted)
-    difference = (-3 * f(order_one) + 4 * f(order_one + h * up) - f(order_one + 2 * h * up)) / (2 * h)
-    np.testing.assert_allclose(difference, jnp.sum(gradient * up), rtol=1e-5)
+    at = [derivatives(order_one + k * h * up, up)[0] for k in range(3)]
+    np.testing.assert_allclose((-3 * at[0] + 4 * at[1] - at[2]) / (2 * h), jnp.sum(gradient * up), rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -182,11 +188,13 @@ def test_vmap_over_some_arguments_and_twice():
 def test_arrays_under_vmap_are_taken_in_groups():
     """Else all of them are in memory at once, out of the caches, and each takes longer than one alone."""
     tiles = [jax.ShapeDtypeStruct((32, 64, 64), np.float32)] * 3
-    axis, mapped = (
-        jax.jit(f).lower(*tiles).compile().memory_analysis().temp_size_in_bytes
-        for f in (compile_lines, jax.vmap(compile_lines))
-    )
-    assert mapped <= 1.2 * axis
+
+    def memory(function):
+        analysis = jax.jit(function).lower(*tiles).compile().memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
+
+    assert memory(jax.vmap(compile_lines)) <= 1.2 * memory(compile_lines)
 
 
 @pytest.mark.slow
@@ -221,7 +229,7 @@ def test_batches_agree_with_single_arrays():
 @pytest.mark.usefixtures("x64")
 def test_groups_of_tiles(monkeypatch):
     """More tiles than are treated at once, and not a multiple of it."""
-    monkeypatch.setattr("qsynapse_jax.crossbar._hierarchy._TOGETHER", 2 * 9 * 10)
+    monkeypatch.setattr("qsynapse_jax.crossbar._elimination._TOGETHER", 2 * 9 * 10)
     tiles = [jnp.asarray(a) for a in circuit((5, 9, 10), seed=11)]
 
     def loss(*a):

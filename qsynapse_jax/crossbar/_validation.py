@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from qsynapse_jax._checks import bad_value_message, is_concrete
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._loaded import Solver, Tolerance
+from qsynapse_jax.crossbar._linear_solve import Solver, Tolerance
 from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
 from qsynapse_jax.crossbar._wires import Wires
 

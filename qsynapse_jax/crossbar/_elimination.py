@@ -73,7 +73,7 @@ def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
     if groups <= 1:
         return _condense(*tiles)
     # Groups of tiles in turn; the derivative condenses each group once more instead of keeping what all of them
-    # leave behind, some megabytes a tile: 108 tiles of 64 x 64 with their gradient take half the time.
+    # leave behind, some megabytes per tile: 108 tiles of 64 x 64 with their gradient take half the time.
     size = -(-count // groups)
     grouped = [
         jnp.pad(a, ((0, groups * size - count), (0, 0), (0, 0))).reshape(groups, size, n_word, n_bit) for a in tiles
