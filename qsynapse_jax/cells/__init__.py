@@ -7,3 +7,8 @@ from qsynapse_jax.cells._linearity import Linearity as Linearity
 from qsynapse_jax.cells._linearity import linearity as linearity
 from qsynapse_jax.cells._multilevel import Multilevel as Multilevel
 from qsynapse_jax.cells._referenced import Referenced as Referenced
+from qsynapse_jax.cells._resistor import Resistor as Resistor
+from qsynapse_jax.cells._resistor import ResistorState as ResistorState
+from qsynapse_jax.cells._resistor import pelgrom as pelgrom
+from qsynapse_jax.cells._resistor import poly_resistor as poly_resistor
+from qsynapse_jax.cells._sliced import Sliced as Sliced

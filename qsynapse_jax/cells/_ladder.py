@@ -1,27 +1,33 @@
-"""The quantized synapse: real resistors R, 2R, 4R, ... switched by two-level memory cells."""
+"""The quantized synapse: real resistors R, 2R, 4R, ... switched by two-level memory devices."""
 
 import math
 import warnings
-from functools import partial
+from functools import reduce
 from typing import Any
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
-from qsynapse_jax.cells._base import AbstractUnipolarCell
+from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._fields import (
+    OptionalNumbers,
+    OptionalScalar,
+    Scalar,
+    non_negative,
+    positive,
+    positive_or_infinite,
+    quantity,
+    real,
+    reals,
+    whole,
+)
+from qsynapse_jax.cells._base import AbstractCell
+from qsynapse_jax.cells._resistor import Resistor
 
-# A table of all levels is kept; beyond this many bits it is no longer a cell but a mistake.
-_MOST_BITS = 16
 
-
-def _optional_resistances(value: Any) -> Any:
-    return None if value is None else as_floating(value, "r_branch")
-
-
-class Ladder(AbstractUnipolarCell):
-    """Parallel branches R, 2R, 4R, ..., each a resistor in series with a two-level cell, between the same two lines.
+class Ladder(AbstractCell):
+    """Parallel branches R, 2R, 4R, ..., each a resistor in series with a two-level device, between the same two lines.
 
         G(code) = sum over k of 1 / (R_k + r_access + (r_on if bit k of the code is set else r_off))
 
@@ -35,6 +41,8 @@ class Ladder(AbstractUnipolarCell):
         r_off: resistance of a switch that is off [ohm]; infinity is an ideal one.
         r_branch: all branch resistors [ohm], shape (bits,), in place of `r_unit` (which is then `None`).
         r_access: access transistor of a branch, in series with its resistor and its switch [ohm].
+        resistor: mismatch, process factor and temperature coefficient of the branch resistors of an array that is
+            fabricated (`tile.Tile.init`); `None` makes them nominal. Levels are always those of nominal resistors.
 
     Raises:
         ValueError: `bits` out of range; a resistor that is not positive and finite; `r_off` not above `r_on`.
@@ -48,39 +56,30 @@ class Ladder(AbstractUnipolarCell):
         technologies", US 12,334,150 B2, 2025, claim 1 and abstract. The patent gives no values.
     """
 
-    bits: int = eqx.field(static=True)
-    r_unit: Float[Array, ""] | None = eqx.field(converter=lambda r: None if r is None else as_real(r, "r_unit"))
-    r_on: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_on"))
-    r_off: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_off"))
-    r_branch: Float[Array, " bits"] | None = eqx.field(converter=_optional_resistances, default=None)
-    r_access: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_access"), default=0.0)
+    bits: int = whole(1, 16, what="one per branch")
+    r_unit: OptionalScalar = real("ohm", positive, optional=True)
+    r_on: Scalar = real("ohm", non_negative)
+    r_off: Scalar = real("ohm", positive_or_infinite)
+    r_branch: OptionalNumbers = reals("ohm", positive, optional=True, default=None)
+    r_access: Scalar = real("ohm", non_negative, default=0.0)
+    resistor: Resistor | None = None
 
     def __check_init__(self):
-        if not isinstance(self.bits, int) or isinstance(self.bits, bool) or not 1 <= self.bits <= _MOST_BITS:
-            raise ValueError(
-                f"Argument `bits` must be an integer from 1 to {_MOST_BITS}, but is {self.bits!r}: one a branch."
-            )
         if (self.r_unit is None) == (self.r_branch is None):
             raise ValueError("Give either `r_unit` or `r_branch` [ohm], and `None` for the other.")
         if self.r_branch is not None and self.r_branch.shape != (self.bits,):
             raise ValueError(
-                f"Argument `r_branch` must have shape ({self.bits},), one resistor a bit, but has shape "
+                f"Argument `r_branch` must have shape ({self.bits},), one resistor per bit, but has shape "
                 f"{self.r_branch.shape}."
             )
-        rules = {"r_unit": "positive", "r_branch": "positive", "r_on": "non-negative", "r_access": "non-negative"}
-        for name, minimum in rules.items():
-            value = getattr(self, name)
-            if value is None or not is_concrete(value):
-                continue
-            message = bad_value_message(value, name, unit="ohm", minimum=minimum)
-            if message is not None:
-                raise ValueError(message)
-        if is_concrete(self.r_on, self.r_off) and not float(self.r_off) > float(self.r_on):
+        if not is_concrete(self.r_on, self.r_off):
+            return
+        if not float(self.r_off) > float(self.r_on):
+            on, off = (quantity(float(r), "ohm") for r in (self.r_on, self.r_off))
             raise ValueError(
-                f"Argument `r_off` must be above `r_on` = {float(self.r_on):g} ohm, but is "
-                f"{float(self.r_off):g} ohm; a switch that is off conducts less."
+                f"Argument `r_off` must be above `r_on` = {on}, but is {off}; a switch that is off conducts less."
             )
-        if self.r_unit is not None and is_concrete(self.r_on, self.r_off):
+        if self.r_unit is not None:
             self._warn_of_unusable_levels()
 
     def _warn_of_unusable_levels(self) -> None:
@@ -103,33 +102,79 @@ class Ladder(AbstractUnipolarCell):
     def code_range(self) -> tuple[int, int]:
         return 0, 2**self.bits - 1
 
+    @property
+    def significance(self) -> tuple[float, ...]:
+        return (1.0,)
+
+    @property
+    def n_devices(self) -> int:
+        return self.bits
+
     def resistors(self) -> Float[Array, " bits"]:
-        """Resistors of the branches, most significant first [ohm]."""
+        """Nominal resistors of the branches, most significant first [ohm]."""
         if self.r_branch is not None:
             return self.r_branch
         r_unit = jnp.asarray(self.r_unit)
         return r_unit * jnp.asarray([2.0**k for k in range(self.bits)], r_unit.dtype)
 
-    def bits_of(self, code: Int[Array, "*shape"]) -> Bool[Array, " bits *shape"]:
-        """Which switches are on in each valid code, branch by branch; branch 0 is the most significant bit."""
+    def targets(self, code: Int[Any, "*shape"]) -> Float[Array, " bits *shape"]:
+        """Conductance of the switch of every branch [S]: 1/r_on where its bit is set, else 1/r_off."""
+        code = self.checked_code(code)
         place = jnp.asarray(range(self.bits - 1, -1, -1), code.dtype).reshape(self.bits, *(1 for _ in code.shape))
-        return (code[None] >> place) & 1 == 1
+        is_on = (code[None] >> place) & 1 == 1
+        return jnp.where(is_on, *(g.astype(self.r_on.dtype) for g in self._switch()))
 
-    def branch_conductance(
-        self, resistors: Float[Array, " bits *shape"], switches: Float[Array, " bits *shape"]
-    ) -> Float[Array, "*shape"]:
-        """The physical law: conductance of cells whose every resistor and switch is known [S].
+    def assemble(
+        self, g_devices: Float[Array, " bits *shape"], parts: Any = None, *, temperature: Any = 300.0
+    ) -> Float[Array, " 1 *shape"]:
+        resistors = self.resistors().reshape(self.bits, *(1 for _ in g_devices.shape[1:]))
+        if parts is not None and self.resistor is not None:
+            resistors = resistors * self.resistor.factor(parts, temperature).astype(resistors.dtype)
+        in_series = resistors + self.r_access.astype(resistors.dtype)
+        branches = _branch(jnp.broadcast_to(in_series, g_devices.shape), g_devices)
+        # Term by term: the same sum for one cell and for a thousand, to the last bit.
+        return reduce(jnp.add, (branches[k] for k in range(self.bits)))[None]
 
-            G = sum over k of 1 / (R_k + r_access + R_switch,k)
+    def init(self, shape: tuple[int, ...], *, key: PRNGKeyArray) -> Any:
+        return None if self.resistor is None else self.resistor.init(self.bits, shape, key=key)
 
-        Args:
-            resistors: R_k of every cell [ohm], spread included; the nominal ones are `resistors()`.
-            switches: resistance of every switch now [ohm].
-        """
-        return jnp.sum(1 / (resistors + self.r_access.astype(resistors.dtype) + switches), axis=0)
+    def reference_factor(self, parts: Any, temperature: Any = 300.0) -> Float[Array, ""]:
+        if parts is None or self.resistor is None:
+            return jnp.ones(())
+        return self.resistor.shared_factor(parts, temperature)
 
-    def code_conductance(self, code: Int[Array, "*shape"]) -> Float[Array, "*shape"]:
-        on = self.bits_of(code)
-        switches = jnp.where(on, self.r_on, self.r_off)
-        resistors = self.resistors().reshape(self.bits, *(1 for _ in code.shape))
-        return self.branch_conductance(jnp.broadcast_to(resistors, on.shape), switches)
+    def device_grid(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        on, off = self._switch()
+        return off, on - off
+
+    def _switch(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Conductance of a switch that is on, and of one that is off [S]."""
+        # At 0 ohm the slope of the infinite conductance is that of minus the resistance: see `_resistance`.
+        short = self.r_on == 0
+        on = jnp.where(short, jnp.inf - self.r_on, 1 / jnp.where(short, 1, self.r_on))
+        return on, 1 / self.r_off
+
+
+def _branch(r: Float[Array, "*shape"], g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Conductance of a resistor `r` [ohm] in series with a device `g` [S], exact for g = 0 and for g = inf."""
+    # Of the two forms each keeps its digits, and its derivative is finite, on its own side of g r = 1.
+    weak = g * r < 1
+    low, high = jnp.where(weak, g, 0), jnp.where(weak, 1, g)
+    return jnp.where(weak, low / (1 + low * r), 1 / (r + _resistance(high)))
+
+
+@jax.custom_jvp
+def _resistance(g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """1/g [ohm]. The tangent of an infinite conductance is, by agreement with `_switch`, minus that of its resistance.
+
+    In the conductance itself it would be infinite, and the branch's slope in it 0, although their product, the slope of
+    the branch in the resistance of a switch of 0 ohm, is -1/R^2.
+    """
+    return 1 / g
+
+
+@_resistance.defjvp
+def _resistance_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (g,), (dg,) = primals, tangents
+    r = _resistance(g)
+    return r, -jnp.where(jnp.isinf(g), 1, r * r) * dg

@@ -1,6 +1,7 @@
 """Wrong use of cells is refused, by name and with the remedy."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from tests.cells.zoo import by_kind_of_cell
 from tests.unchecked import unchecked
 
 Differential, Ladder, Multilevel = qs.cells.Differential, qs.cells.Ladder, qs.cells.Multilevel
+Referenced, Sliced = qs.cells.Referenced, qs.cells.Sliced
 NAN, INF = float("nan"), float("inf")
 
 
@@ -21,14 +23,14 @@ def as_users_run_it(x64: None) -> Iterator[None]:
         yield
 
 
-def ladder(bits=3, r_unit=80e3, r_on=5e3, r_off=1e6, r_branch=None):
+def ladder(bits: Any = 3, r_unit: Any = 80e3, r_on: Any = 5e3, r_off: Any = 1e6, r_branch: Any = None):
     return Ladder(bits, r_unit, r_on, r_off, r_branch)
 
 
 @pytest.mark.parametrize("bits", [0, -1, 17, 2.0, True, "3"])
 def test_bits(bits):
     with pytest.raises(
-        ValueError, match=rf"^Argument `bits` must be an integer from 1 to 16, but is {bits!r}: one a branch\.$"
+        ValueError, match=rf"^Argument `bits` must be an integer from 1 to 16, one per branch, but is {bits!r}\.$"
     ):
         ladder(bits=bits)
 
@@ -36,16 +38,16 @@ def test_bits(bits):
 @pytest.mark.parametrize(
     ("resistors", "message"),
     [
-        ({"r_unit": 0.0}, r"`r_unit` must be positive and finite, but r_unit = 0\.0 ohm\."),
-        ({"r_unit": -1.0}, r"`r_unit` must be positive and finite, but r_unit = -1\.0 ohm\."),
-        ({"r_unit": NAN}, r"`r_unit` must be positive and finite, but r_unit = nan ohm\."),
-        ({"r_unit": INF}, r"`r_unit` must be positive and finite, but r_unit = inf ohm\."),
-        ({"r_on": -5.0}, r"`r_on` must be non-negative and finite, but r_on = -5\.0 ohm\."),
-        ({"r_on": NAN}, r"`r_on` must be non-negative and finite, but r_on = nan ohm\."),
-        ({"r_on": INF}, r"`r_on` must be non-negative and finite, but r_on = inf ohm\."),
-        ({"r_off": 4e3}, r"`r_off` must be above `r_on` = 5000 ohm, but is 4000 ohm; a switch that is off"),
-        ({"r_off": 5e3}, r"`r_off` must be above `r_on` = 5000 ohm, but is 5000 ohm; a switch that is off"),
-        ({"r_off": NAN}, r"`r_off` must be above `r_on` = 5000 ohm, but is nan ohm"),
+        ({"r_unit": 0.0}, r"`r_unit` must be positive and finite, but is 0 ohm\."),
+        ({"r_unit": -1.0}, r"`r_unit` must be positive and finite, but is -1 ohm\."),
+        ({"r_unit": NAN}, r"`r_unit` must be positive and finite, but is nan ohm\."),
+        ({"r_unit": INF}, r"`r_unit` must be positive and finite, but is inf ohm\."),
+        ({"r_on": -5.0}, r"`r_on` must be non-negative and finite, but is -5 ohm\."),
+        ({"r_on": NAN}, r"`r_on` must be non-negative and finite, but is nan ohm\."),
+        ({"r_on": INF}, r"`r_on` must be non-negative and finite, but is inf ohm\."),
+        ({"r_off": 4e3}, r"`r_off` must be above `r_on` = 5 kohm, but is 4 kohm; a switch that is off"),
+        ({"r_off": 5e3}, r"`r_off` must be above `r_on` = 5 kohm, but is 5 kohm; a switch that is off"),
+        ({"r_off": NAN}, r"`r_off` must be positive \(infinity is allowed\), but is nan ohm"),
         ({"r_unit": "80k"}, r"`r_unit` must be an array of real numbers, but "),
         ({"r_unit": np.ones(3)}, r"`r_unit` must be a scalar, but has shape \(3,\)\."),
         ({"r_on": np.asarray(5)}, r"`r_on` must be a float32 or float64 array, but has dtype int64; convert"),
@@ -66,11 +68,11 @@ def test_one_way_to_give_the_branches():
 
 @pytest.mark.parametrize("shape", [(2,), (4,), (3, 1), ()])
 def test_one_resistor_a_bit(shape):
-    with pytest.raises(ValueError, match=r"^Argument `r_branch` must have shape \(3,\), one resistor a bit, but has"):
+    with pytest.raises(ValueError, match=r"^Argument `r_branch` must have shape \(3,\), one resistor per bit, but has"):
         ladder(r_unit=None, r_branch=np.ones(shape))
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0, r"0\.0"), (-2.0, r"-2\.0"), (NAN, "nan"), (INF, "inf")])
+@pytest.mark.parametrize(("value", "shown"), [(0.0, "0"), (-2.0, "-2"), (NAN, "nan"), (INF, "inf")])
 def test_every_branch_conducts(value, shown):
     message = rf"^Argument `r_branch` must be positive and finite, but r_branch\[1\] = {shown} ohm\.$"
     with pytest.raises(ValueError, match=message):
@@ -87,12 +89,12 @@ def test_levels(levels):
 @pytest.mark.parametrize(
     ("g_min", "g_max", "message"),
     [
-        (-1e-6, 1e-4, r"`g_min` must be non-negative and finite, but g_min = -1e-06 S\."),
-        (NAN, 1e-4, r"`g_min` must be non-negative and finite, but g_min = nan S\."),
-        (1e-6, INF, r"`g_max` must be non-negative and finite, but g_max = inf S\."),
-        (1e-6, NAN, r"`g_max` must be non-negative and finite, but g_max = nan S\."),
-        (1e-4, 1e-4, r"`g_max` must be above `g_min` = 0\.0001 S, but is 0\.0001 S\."),
-        (1e-4, 1e-6, r"`g_max` must be above `g_min` = 0\.0001 S, but is 1e-06 S\."),
+        (-1e-6, 1e-4, r"`g_min` must be non-negative and finite, but is -1e-06 S\."),
+        (NAN, 1e-4, r"`g_min` must be non-negative and finite, but is nan S\."),
+        (1e-6, INF, r"`g_max` must be non-negative and finite, but is inf S\."),
+        (1e-6, NAN, r"`g_max` must be non-negative and finite, but is nan S\."),
+        (1e-4, 1e-4, r"`g_max` must be above `g_min` = 100 uS, but is 100 uS\."),
+        (1e-4, 1e-6, r"`g_max` must be above `g_min` = 100 uS, but is 1 uS\."),
     ],
 )
 def test_conductances(g_min, g_max, message):
@@ -100,11 +102,47 @@ def test_conductances(g_min, g_max, message):
         Multilevel(8, g_min, g_max)
 
 
-@pytest.mark.parametrize(("cell", "kind"), [(Differential(ladder()), "Differential"), (None, "NoneType"), (3, "int")])
-def test_only_a_cell_on_one_line_can_be_doubled(cell, kind):
-    message = rf"^Argument `cell` must be a cell on a single bit line such as `Ladder`, but is a {kind}\.$"
-    with pytest.raises(ValueError, match=message):
-        Differential(cell)
+SIGNED = (Differential(ladder()), Referenced(ladder()), Differential(Sliced(ladder(), 2)))
+
+
+@pytest.mark.parametrize("wrap", [Differential, Referenced, lambda cell: Sliced(cell, 2)])
+def test_only_a_cell_without_a_sign_can_be_wrapped(wrap):
+    for cell in SIGNED:
+        message = rf"^Argument `cell` must hold weights without a sign, but a {type(cell).__name__} is already signed; "
+        with pytest.raises(ValueError, match=message + r"give `\w+` the cell within it\.$"):
+            wrap(cell)
+    for cell, kind in ((None, "NoneType"), (3, "int")):
+        with pytest.raises(ValueError, match=rf"^Argument `cell` must be a cell such as `Ladder`, but is a {kind}\.$"):
+            wrap(cell)
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        (0, r"must be an integer of at least 1, one per digit, but is 0\."),
+        (2.0, r"must be an integer of at least 1, one per digit, but is 2\.0\."),
+        (6, r"must leave no more than 65536 levels, but 6 digits of 8 levels are 262144\."),
+    ],
+)
+def test_slices(slices, message):
+    with pytest.raises(ValueError, match=rf"^Argument `slices` {message}$"):
+        Sliced(ladder(), slices)
+
+
+def test_narrow_integers_do_not_wrap():
+    """200 of 255 in eight bits without a sign: its opposite is 56 there."""
+    cell, code = Differential(Ladder(8, 80e3, 0.0, INF)), np.array([200, 255], "uint8")
+    wide = code.astype("int32")
+    for read in (cell.conductance, cell.decode, cell.targets):
+        np.testing.assert_array_equal(read(code), read(wide))
+    assert (np.asarray(cell.conductance(code))[1] == 0).all()
+
+
+def test_not_a_number_is_no_weight():
+    w = jnp.asarray([[0.5, NAN]])
+    for write in (Differential(ladder()).encode, ladder().encode, ladder().realise, Referenced(ladder()).realise):
+        with pytest.raises(ValueError, match=r"^Argument `w` must be a number, but w\[0, 1\] = nan\.$"):
+            write(w)
 
 
 @by_kind_of_cell
@@ -112,7 +150,7 @@ def test_codes(case):
     cell = case.build()
     low, high = cell.code_range
     message = f"^Argument `code` must hold integers from {low} to {high}, but"
-    for read in (cell.conductance, cell.decode):
+    for read in (cell.conductance, cell.decode, cell.targets):
         with pytest.raises(ValueError, match=rf"{message} ranges from {low} to {high + 1}\.$"):
             read(np.array([low, high + 1]))
         with pytest.raises(ValueError, match=rf"{message} ranges from {low - 1} to {low - 1}\.$"):
