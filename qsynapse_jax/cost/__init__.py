@@ -1,7 +1,5 @@
 """What an array costs: energy and time from its currents and pulses, area from widths and resistors."""
 
-from qsynapse_jax.cost._area import NODES as NODES
-from qsynapse_jax.cost._area import Lines as Lines
 from qsynapse_jax.cost._area import Metal as Metal
 from qsynapse_jax.cost._area import lines as lines
 from qsynapse_jax.cost._area import metal_of_node as metal_of_node

@@ -1,39 +1,30 @@
-"""Area of wires and resistors, and what narrower ones cost in ohm."""
+"""Area of wires and resistors, and what a narrower wire costs in resistance."""
 
-from functools import partial
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_real, checked
+from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real
 from qsynapse_jax.crossbar import Wires
 
-_BULK = {"unit": "m", "minimum": "positive"}
 
-
-class Metal(eqx.Module):
+class Metal(Model):
     """Metal of the lines of an array: its thickness is that of the process, its width the designer's.
 
     Args:
-        resistivity: at the width in use [ohm m].
-        thickness: of the film [m].
-        spacing: least distance between neighbouring lines [m].
+        resistivity: resistivity at the width in use [ohm m].
+        thickness: thickness of the film [m].
+        spacing: least distance between neighboring lines [m].
 
     Raises:
         ValueError: a value is not positive and finite.
     """
 
-    resistivity: Float[Array, ""] = eqx.field(converter=partial(as_real, name="resistivity"))
-    thickness: Float[Array, ""] = eqx.field(converter=partial(as_real, name="thickness"))
-    spacing: Float[Array, ""] = eqx.field(converter=partial(as_real, name="spacing"))
-
-    def __check_init__(self):
-        for name, unit in (("resistivity", "ohm m"), ("thickness", "m"), ("spacing", "m")):
-            value = getattr(self, name)
-            if isinstance(value, jax.Array):
-                checked(value, name, unit=unit, minimum="positive")
+    resistivity: Scalar = real("ohm m", positive)
+    thickness: Scalar = real("m", positive)
+    spacing: Scalar = real("m", positive)
 
 
 class Lines(eqx.Module):
@@ -41,7 +32,7 @@ class Lines(eqx.Module):
 
     Attributes:
         wires: resistance of their segments [ohm].
-        cell_area: of one crossing, both pitches multiplied [m2].
+        cell_area: area of one crossing, the product of both pitches [m2].
     """
 
     wires: Wires
@@ -50,11 +41,11 @@ class Lines(eqx.Module):
 
 def lines(
     metal: Metal,
-    word_width: Float[Array, ""] | float,
-    bit_width: Float[Array, ""] | float,
+    word_width: Any,
+    bit_width: Any,
     *,
-    word_pitch: Float[Array, ""] | float = 0.0,
-    bit_pitch: Float[Array, ""] | float = 0.0,
+    word_pitch: Any = 0.0,
+    bit_pitch: Any = 0.0,
 ) -> Lines:
     """Resistance and area of lines of given widths: wider word lines are longer bit lines.
 
@@ -62,22 +53,21 @@ def lines(
     and the other way round. Pitches are width plus spacing, or what the cell needs if that is more.
 
     Args:
-        metal: of both kinds of lines.
-        word_width: of a word line [m].
-        bit_width: of a bit line [m].
-        word_pitch: least distance of neighbouring word lines that the cells leave [m].
-        bit_pitch: of neighbouring bit lines, likewise [m].
+        metal: metal of both kinds of lines.
+        word_width: width of a word line [m].
+        bit_width: width of a bit line [m].
+        word_pitch: least distance of neighboring word lines that the cells leave [m].
+        bit_pitch: least distance of neighboring bit lines, likewise [m].
 
     Raises:
         ValueError: a width is not positive and finite, a pitch negative.
 
     Gradients: in everything.
     """
-    word_width = checked(as_real(word_width, "word_width"), "word_width", **_BULK)
-    bit_width = checked(as_real(bit_width, "bit_width"), "bit_width", **_BULK)
-    least = {"unit": "m", "minimum": "non-negative"}
-    word_pitch = checked(as_real(word_pitch, "word_pitch"), "word_pitch", **least)
-    bit_pitch = checked(as_real(bit_pitch, "bit_pitch"), "bit_pitch", **least)
+    word_width = checked(word_width, "word_width", "m", positive)
+    bit_width = checked(bit_width, "bit_width", "m", positive)
+    word_pitch = checked(word_pitch, "word_pitch", "m", non_negative)
+    bit_pitch = checked(bit_pitch, "bit_pitch", "m", non_negative)
     word_pitch = jnp.maximum(word_width + metal.spacing, word_pitch)
     bit_pitch = jnp.maximum(bit_width + metal.spacing, bit_pitch)
     r_word = metal.resistivity * bit_pitch / (word_width * metal.thickness)
@@ -85,27 +75,33 @@ def lines(
     return Lines(Wires(r_word=r_word, r_bit=r_bit), word_pitch * bit_pitch)
 
 
-def resistor_area(
-    r: Float[Array, "*shape"], sheet_resistance: Float[Array, ""] | float, width: Float[Array, ""] | float
-) -> Float[Array, "*shape"]:
+def resistor_area(r: Float[Array, "*shape"], sheet_resistance: Any, width: Any) -> Float[Array, "*shape"]:
     """Area of film resistors, `(r / sheet resistance)` squares of `width` each [m2].
 
     Args:
         r: resistances [ohm].
-        sheet_resistance: of the film [ohm per square].
-        width: of the strip [m].
+        sheet_resistance: resistance of a square of the film [ohm].
+        width: width of the strip [m].
 
     Raises:
         ValueError: sheet resistance or width not positive and finite.
     """
-    sheet = checked(as_real(sheet_resistance, "sheet_resistance"), "sheet_resistance", unit="ohm", minimum="positive")
-    width = checked(as_real(width, "width"), "width", **_BULK)
+    sheet = checked(sheet_resistance, "sheet_resistance", "ohm", positive)
+    width = checked(width, "width", "m", positive)
     return r * (width**2 / sheet).astype(r.dtype)
 
 
-def _node(width_nm: float, aspect_ratio: float, resistivity: float) -> Metal:
-    width = width_nm * 1e-9
-    return Metal(resistivity=resistivity, thickness=aspect_ratio * width, spacing=width)
+# width [nm], aspect ratio, resistivity [ohm m]
+_NODES = {
+    130: (175.0, 1.6, 2.20e-8),
+    90: (110.0, 1.6, 2.52e-8),
+    65: (105.0, 1.7, 2.68e-8),
+    45: (80.0, 1.7, 3.31e-8),
+    32: (56.0, 1.8, 3.70e-8),
+    22: (40.0, 1.9, 4.03e-8),
+    14: (25.0, 2.0, 5.08e-8),
+    7: (18.0, 2.0, 6.35e-8),
+}
 
 
 def metal_of_node(nm: int) -> Metal:
@@ -119,19 +115,8 @@ def metal_of_node(nm: int) -> Metal:
 
     Reference: NeuroSim V1.3, Param.cpp (github.com/neurosim/DNN_NeuroSim_V1.3): width, aspect ratio, resistivity.
     """
-    if nm not in NODES:
-        raise ValueError(f"Argument `nm` must be one of {', '.join(map(str, NODES))}, but is {nm!r}.")
-    return _node(*NODES[nm])
-
-
-# width [nm], aspect ratio, resistivity [ohm m]
-NODES = {
-    130: (175.0, 1.6, 2.20e-8),
-    90: (110.0, 1.6, 2.52e-8),
-    65: (105.0, 1.7, 2.68e-8),
-    45: (80.0, 1.7, 3.31e-8),
-    32: (56.0, 1.8, 3.70e-8),
-    22: (40.0, 1.9, 4.03e-8),
-    14: (25.0, 2.0, 5.08e-8),
-    7: (18.0, 2.0, 6.35e-8),
-}
+    if nm not in _NODES:
+        raise ValueError(f"Argument `nm` must be one of {', '.join(map(str, _NODES))}, but is {nm!r}.")
+    width_nm, aspect_ratio, resistivity = _NODES[nm]
+    width = width_nm * 1e-9
+    return Metal(resistivity=resistivity, thickness=aspect_ratio * width, spacing=width)

@@ -1,14 +1,15 @@
 """Energy of a read, from the solved currents: where it goes, cells, wires and periphery apart."""
 
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
+from qsynapse_jax._checks import as_floating
+from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real
 from qsynapse_jax.crossbar import Solution, Wires
 
 
@@ -129,23 +130,19 @@ def _two_ended(
     return both - at_end, at_end
 
 
-class Periphery(eqx.Module):
-    """Energy of the circuits around an array, a conversion each.
+class Periphery(Model):
+    """Energy of the converters around an array.
 
     Args:
-        e_dac: of a digital-to-analog conversion, one a word line and read [J].
-        e_adc: of an analog-to-digital conversion, one a bit line and read [J].
+        e_dac: energy of a digital-to-analog conversion, one per word line and read [J].
+        e_adc: energy of an analog-to-digital conversion, one per bit line and read [J].
 
     Raises:
         ValueError: an energy is negative or not finite.
     """
 
-    e_dac: Float[Array, ""] = eqx.field(converter=lambda e: as_real(e, "e_dac"), default=0.0)
-    e_adc: Float[Array, ""] = eqx.field(converter=lambda e: as_real(e, "e_adc"), default=0.0)
-
-    def __check_init__(self):
-        for name in ("e_dac", "e_adc"):
-            _check(getattr(self, name), name, unit="J", minimum="non-negative")
+    e_dac: Scalar = real("J", non_negative, default=0.0)
+    e_adc: Scalar = real("J", non_negative, default=0.0)
 
 
 class ReadEnergy(eqx.Module):
@@ -166,7 +163,7 @@ def read_energy(
     v_in: Float[ArrayLike, "*batch wl"],
     wires: Wires,
     *,
-    t_read: Float[ArrayLike, ""] | float,
+    t_read: Any,
     v_out: Float[ArrayLike, "*batch bl"] | None = None,
     periphery: Periphery | None = None,
 ) -> ReadEnergy:
@@ -186,18 +183,10 @@ def read_energy(
     power = read_power(sol, v_in, wires, v_out=v_out)
     shape = sol.i_cell.shape[-2:]
     periphery = Periphery() if periphery is None else periphery
-    t_read = as_real(t_read, "t_read")
-    _check(t_read, "t_read", unit="s", minimum="positive")
+    t_read = checked(t_read, "t_read", "s", positive)
     conversions = shape[0] * periphery.e_dac + shape[1] * periphery.e_adc
     return ReadEnergy(
         cells=power.cells * t_read,
         wires=power.wires * t_read,
         periphery=power.periphery * t_read + conversions,
     )
-
-
-def _check(value: jax.Array, name: str, *, unit: str, minimum: str) -> None:
-    if is_concrete(value):
-        message = bad_value_message(np.asarray(value), name, unit=unit, minimum=minimum)
-        if message is not None:
-            raise ValueError(message)

@@ -1,50 +1,49 @@
-"""Time and energy of writing an array, from the pulses of its devices."""
+"""Time and energy of writing an array, from the traces of its devices."""
 
 from typing import Any, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
+from qsynapse_jax._checks import as_floating
+from qsynapse_jax._fields import check, positive
+from qsynapse_jax.devices import Trace
 
 Mode = Literal["cell", "row", "array"]
 
 
 def write_time(
-    busy: Float[Array, "devices rows lines"], mode: Mode, *, branches_together: bool = False
+    trace: Trace | Float[Array, "devices rows columns"], mode: Mode, *, branches_together: bool = False
 ) -> Float[Array, ""]:
     """Time to write an array [s].
 
-    Whoever is written together waits for the slowest: a row of analog cells for the one that needs most pulses. Drivers
-    are not counted: "row" takes one for every bit line, "array" one for every device.
+    Devices that are written together wait for the slowest: a row of analog cells for the one that needs most pulses.
+    Drivers are not counted: "row" takes one for every bit line, "array" one for every device.
 
     Args:
-        busy: time of pulses and verifying reads of every device [s], as in `WriteReport.busy` of a `tile` array:
-            devices of a cell first, then rows and bit lines.
+        trace: what `Tile.program` returned, or the `time` in it [s]: the devices of a weight first, then rows and
+            columns.
         mode: what is written together. "cell": one cell after another; "row": all cells of a word line; "array": all.
-        branches_together: the devices of a cell are written together too, rather than one after another.
+        branches_together: whether the devices of a weight are written together too, rather than one after another.
 
     Raises:
-        ValueError: another mode; an array that is not (devices, rows, lines).
+        ValueError: another mode; an array that is not (devices, rows, columns).
     """
-    busy = as_floating(busy, "busy")
-    if busy.ndim != 3:
-        raise ValueError(f"Argument `busy` must have the shape (devices, rows, lines), but has shape {busy.shape}.")
-    waits = {
-        "cell": lambda time: jnp.sum(time),
-        "row": lambda time: jnp.sum(jnp.max(time, axis=-1)),
-        "array": lambda time: jnp.sum(jnp.max(time, axis=(-2, -1))),
-    }
-    if mode not in waits:
+    time = as_floating(trace.time if isinstance(trace, Trace) else trace, "trace")
+    if time.ndim != 3:
+        raise ValueError(f"Argument `trace` must have the shape (devices, rows, columns), but has shape {time.shape}.")
+    # The axes along which devices are written together, and wait for each other.
+    together = {"cell": (), "row": (-1,), "array": (-2, -1)}
+    if mode not in together:
         raise ValueError(f'Argument `mode` must be "cell", "row" or "array", but is {mode!r}.')
     if branches_together:
-        busy = jnp.max(busy, axis=0, keepdims=True)
-    return waits[mode](busy)
+        time = jnp.max(time, axis=0)
+    return jnp.sum(jnp.max(time, axis=together[mode]))
 
 
-def write_energy(energy: Float[Array, "devices rows lines"]) -> Float[Array, ""]:
+def write_energy(trace: Trace | Float[Array, "devices rows columns"]) -> Float[Array, ""]:
     """Energy spent in the cells of an array while it was written [J]; that of drivers and lines is not in it."""
-    return jnp.sum(as_floating(energy, "energy"))
+    return jnp.sum(as_floating(trace.energy if isinstance(trace, Trace) else trace, "trace"))
 
 
 def speed_up(n_verify: Any, t_iteration: Any, t_switch: Any, branches: Any = 1.0) -> Float[Array, "..."]:
@@ -53,8 +52,8 @@ def speed_up(n_verify: Any, t_iteration: Any, t_switch: Any, branches: Any = 1.0
         (n_verify t_iteration) / (branches t_switch)
 
     Args:
-        n_verify: program-and-verify iterations of an analog cell.
-        t_iteration: time of one: pulse, read and settling [s].
+        n_verify: program-and-verify iterations per analog cell.
+        t_iteration: time of one iteration: pulse, read and settling [s].
         t_switch: time of a switch pulse [s].
         branches: switches written one after another; 1 where they are written together.
 
@@ -65,11 +64,7 @@ def speed_up(n_verify: Any, t_iteration: Any, t_switch: Any, branches: Any = 1.0
         ValueError: an argument that is not positive.
     """
     values = {"n_verify": n_verify, "t_iteration": t_iteration, "t_switch": t_switch, "branches": branches}
-    arrays = {name: as_floating(jnp.asarray(value, float), name) for name, value in values.items()}
-    for name, array in arrays.items():
-        unit = "s" if name.startswith("t_") else ""
-        message = bad_value_message(array, name, unit=unit, minimum="positive") if is_concrete(array) else None
-        if message is not None:
-            raise ValueError(message)
-    n, t, t_sw, k = jnp.broadcast_arrays(*arrays.values())
+    for name, value in values.items():
+        check(value, name, "s" if name.startswith("t_") else "", positive)
+    n, t, t_sw, k = jnp.broadcast_arrays(*(jnp.asarray(value, float) for value in values.values()))
     return n * t / (k * t_sw)

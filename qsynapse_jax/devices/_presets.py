@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from qsynapse_jax.devices._analog import AnalogCell
-from qsynapse_jax.devices._resistor import Resistor
+from qsynapse_jax.devices._filament import GatedFilament
 from qsynapse_jax.devices._retention import Retention
 from qsynapse_jax.devices._switch import Switch
 
-# [R] Filamentary HfO2-class cells: 1.0 eV and a drift of some per mille a factor e of time. [D] The spread is what
+# [R] Filamentary HfO2-class cells: 1.0 eV and a drift of some per mille per factor of e in time. [D] The spread is what
 # 30 minutes at 80 C did to multi-level cells: standard deviations of 4 to 27 uS over 0 to 300 uS, about 10 % of R
 # (github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/retention/results/relaxation-sigma.csv [S]); with tau = 1 s and
 # 1.0 eV those 30 minutes are ln(1 + t_eq/tau) = 13.3, and 0.1/13.3 = 0.0075.
@@ -19,9 +18,10 @@ _OFF = {"nu": -0.005, "spread": 0.01, "tau": 1.0, "activation_energy": 1.0}
 def digital_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
     """Two-level RRAM cell as the switch of a quantized synapse.
 
-    - r_on 5 kohm, r_off 80 kohm at least: lowest and highest target band of 2 bits a cell [S], RADAR data files; pass
+    - r_on 5 kohm, r_off 80 kohm at least: lowest and highest target band of 2 bits per cell [S], RADAR data files; pass
       `r_off=80e3` for that worst case. 1 Mohm is what most cells of those files reach after one reset [D].
-    - 1.5 V, 1 us set and reset [S], pyxbar defaults; 1.5^2/5e3 * 1 us = 0.45 nJ a set, and a reset as much [D].
+    - 1.5 V, 1 us set and reset [S], pyxbar defaults; 1.5^2/5e3 * 1 us = 0.45 nJ per set, and as much per
+      reset [D]; nothing switches below 1.0 V [R].
     - spreads 10 % (on) and 50 % (off) from device to device, 5 % and 50 % from write to write [R]; p_fail 1e-3 [R];
       1e-4 stuck of either kind [R]; endurance 1e6 pulses within a factor of 3 [R]; retention above.
 
@@ -62,7 +62,7 @@ def fast_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
     return digital_switch(r_off=r_off, **(fast | changes))
 
 
-def analog_rram(**changes: Any) -> AnalogCell:
+def analog_rram(**changes: Any) -> GatedFilament:
     """Multi-level RRAM cell fitted to the pulse statistics of the RADAR data.
 
     - Median resistance after a set pulse against gate voltage, exptdata/sweeps/results/fppv1.csv [S], 1.5 to 4.0 V:
@@ -71,7 +71,8 @@ def analog_rram(**changes: Any) -> AnalogCell:
       rates of fixed pulses in narrow bands at 5.9 and 8.9 kohm [D].
     - Open filaments: median 300 kohm, spread 2.0 of devices: a fifth of the cells does not reach 80 kohm within the
       resets allowed, which is most of what the data files count as failed [D]; 1.3 % no reset opens [D].
-    - 200 ns pulses at 2 V [S], file names; 1 us and 0.2 V for a read [R]; read noise 0.4 % [R].
+    - 200 ns pulses at 2 V [S], file names; 1 us and 0.2 V for a read [R]; read noise 0.4 % [R]; a gate voltage of 4 V
+      for a full reset [R].
 
     Reference: as for `digital_switch`; data at github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/.
     """
@@ -90,9 +91,4 @@ def analog_rram(**changes: Any) -> AnalogCell:
         "stuck": 0.013,
         "retention": Retention(**_ON),
     }
-    return AnalogCell(**(numbers | changes))
-
-
-def poly_resistor(**changes: Any) -> Resistor:
-    """Integrated resistor: 1 % mismatch of a unit, 15 % process spread, 300 ppm/K; all [R]."""
-    return Resistor(**({"sigma_unit": 0.01, "sigma_process": 0.15, "tcr": 3e-4} | changes))
+    return GatedFilament(**(numbers | changes))

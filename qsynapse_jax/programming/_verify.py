@@ -1,17 +1,19 @@
 """Write-verify of whole arrays at once: read, pulse those that are out of their band, until none is or all gave up."""
 
+import dataclasses
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax._checks import as_floating, is_concrete
-from qsynapse_jax.devices import AnalogCell, AnalogState, WriteReport
-from qsynapse_jax.programming._schemes import AbstractScheme
+from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._fields import Scalar, quantity
+from qsynapse_jax.devices import AbstractDriven, AbstractGated, Pulse, Trace
+from qsynapse_jax.programming._base import AbstractScheme, Progress, Reading, is_least
 
 # Cells that still need pulses are gathered into a buffer of a quarter of the width whenever they fit there. Each width
 # is compiled once more, so fewer of them compile faster; below the smallest the work is not worth another one.
@@ -19,137 +21,121 @@ _SHRINK = 4
 _NARROWEST = 256
 
 
-class _Work(eqx.Module):
-    """Everything of the cells in the buffer; all leaves of its length."""
+class AbstractVerifying(AbstractScheme):
+    """Reads every device after each pulse, and chooses its next pulse from that read.
 
-    state: AnalogState
+    Every round reads the devices that are not done and pulses those out of their band once, all at the same time, so
+    the rounds are the pulses of the slowest device. `max_pulses` ends the attempts on a device; `erase_pulses` does so
+    on a target without lower bound, which only resets can reach: no further one helps a device that does not open.
+    `tolerance` is the half width of a band in steps between levels, below 1/2.
+    """
+
+    tolerance: eqx.AbstractVar[Scalar]
+    max_pulses: eqx.AbstractVar[int]
+    erase_pulses: eqx.AbstractVar[int]
+
+    @abstractmethod
+    def start(self, device: Any, low: Float[Array, " n"], high: Float[Array, " n"]) -> Any:
+        """What the scheme remembers of each device before its first pulse: a PyTree of arrays of length n."""
+
+    @abstractmethod
+    def next(self, device: Any, memory: Any, reading: Reading) -> tuple[Pulse, Any]:
+        """The next pulse of devices whose read is out of its band, and what to remember of them."""
+
+    def bands(
+        self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any
+    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+        if isinstance(device, AbstractGated):
+            target = _reachable(device, target)
+        half = self.tolerance.astype(target.dtype) * jnp.asarray(step, target.dtype)
+        return jnp.where(is_least(target, least), 0, target - half), target + half
+
+    def write(
+        self,
+        device: Any,
+        state: Any,
+        low: Float[Array, "*shape"],
+        high: Float[Array, "*shape"],
+        *,
+        key: jax.Array,
+        progress: Progress | None = None,
+    ) -> tuple[Any, Trace]:
+        shape = low.shape
+        limits = jnp.asarray((self.max_pulses, self.erase_pulses), jnp.int32)
+        # Limits and sizes are data and the cells are flat: neither other limits nor another shape compile again.
+        scheme = dataclasses.replace(self, max_pulses=1, erase_pulses=1)
+        size = jnp.asarray((1, *shape)[-2:] if shape else (1, 1), jnp.int32)
+        # Numbers without a type of their own would compile again too.
+        low, high = (jax.lax.convert_element_type(bound, bound.dtype) for bound in (low, high))
+        state, low, high = jax.tree.map(jnp.ravel, (state, low, high))
+        state, trace = _rounds(device, scheme, state, low, high, limits, size, key, progress)
+        return jax.tree.map(lambda leaf: leaf.reshape(shape), (state, trace))
+
+
+def _reachable(device: AbstractGated, target: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    beyond = jnp.isinf(target) | jnp.isinf(device.gate_voltage(target))
+    message = "Argument `target` must hold conductances that a gate voltage of the device reaches"
+    if not is_concrete(target, device):
+        return eqx.error_if(target, beyond, message + ".")
+    if bool(jnp.any(beyond)):
+        raise ValueError(f"{message}, but holds {quantity(float(target[beyond][0]), 'S')}, which none does.")
+    return target
+
+
+class _Work(eqx.Module):
+    """Everything of the cells in the buffer; all leaves have its length."""
+
+    state: Any
     memory: Any
     low: Float[Array, " n"]
     high: Float[Array, " n"]
+    place: Int[Array, " n"]
     active: Bool[Array, " n"]
     success: Bool[Array, " n"]
-    sets: Int[Array, " n"]
-    resets: Int[Array, " n"]
-    reads: Int[Array, " n"]
-    energy: Float[Array, " n"]
-
-
-def write_verify(
-    device: AnalogCell,
-    state: AnalogState,
-    low: Float[Array, "..."],
-    high: Float[Array, "..."],
-    scheme: AbstractScheme,
-    *,
-    key: jax.Array,
-    max_pulses: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    progress_every: int = 10,
-) -> tuple[AnalogState, WriteReport]:
-    """Pulses every cell until a read lies in its band.
-
-    Every round reads the cells that are not done and pulses those out of their band once, all at the same time, so the
-    rounds are the pulses of the slowest cell. A cell gives up after `max_pulses`, or on the lowest level after
-    `scheme.erase_pulses`. Work follows the cells that are left, in one compilation a shape.
-
-    Args:
-        device: what is written.
-        state: of the cells, any shape.
-        low: least conductance of each cell [S], of the shape of the cells or broadcast to it; 0 is no bound.
-        high: largest conductance of each cell [S], likewise; infinity is no bound.
-        scheme: chooses the pulses.
-        key: of the device's noise.
-        max_pulses: of one cell, sets and resets together; the scheme's own number where not given.
-        progress: called with the number of rounds and of cells not done. Static.
-        progress_every: rounds from one call to the next. Static.
-
-    Returns:
-        The new state, and pulses, time, energy and success cell by cell. Success is what the last verifying read said.
-
-    Raises:
-        ValueError: bands that are empty or of another shape; a number of pulses below 1.
-    """
-    max_pulses = scheme.max_pulses if max_pulses is None else max_pulses
-    if not isinstance(max_pulses, int) or isinstance(max_pulses, bool) or max_pulses < 1:
-        raise ValueError(f"Argument `max_pulses` must be a positive integer, but is {max_pulses!r}.")
-    shape = state.log_g.shape
-    low, high = as_floating(low, "low"), as_floating(high, "high")
-    for name, bound in (("low", low), ("high", high)):
-        try:
-            np.broadcast_shapes(bound.shape, shape)
-        except ValueError:
-            raise ValueError(
-                f"Argument `{name}` must have the shape {shape} of the cells, but has shape {bound.shape}."
-            ) from None
-    if is_concrete(low, high) and not bool(jnp.all(low < high)):
-        raise ValueError("Argument `low` must be below `high` in every cell, but some band is empty.")
-    # Flat, so that arrays of as many cells in another shape are not compiled again.
-    state, report = _write_verify(
-        device,
-        jax.tree.map(jnp.ravel, state),
-        jnp.broadcast_to(low, shape).ravel(),
-        jnp.broadcast_to(high, shape).ravel(),
-        scheme,
-        key,
-        jnp.asarray(max_pulses, jnp.int32),
-        progress,
-        progress_every,
-    )
-    return jax.tree.map(lambda leaf: leaf.reshape(shape), (state, report))
+    trace: Trace
 
 
 @eqx.filter_jit
-def _write_verify(
-    device: AnalogCell,
-    state: AnalogState,
+def _rounds(
+    device: AbstractDriven,
+    scheme: AbstractVerifying,
+    state: Any,
     low: Float[Array, " n"],
     high: Float[Array, " n"],
-    scheme: AbstractScheme,
+    limits: Int[Array, " 2"],
+    size: Int[Array, " 2"],
     key: jax.Array,
-    max_pulses: Int[Array, ""],
-    progress: Callable[[int, int], None] | None,
-    progress_every: int,
-) -> tuple[AnalogState, WriteReport]:
-    zeros = jnp.zeros(low.shape, jnp.int32)
+    progress: Progress | None,
+) -> tuple[Any, Trace]:
+    cells = low.size
+    dtype = device.conductance(state).dtype
+    low, high = low.astype(dtype), high.astype(dtype)
     work = _Work(
         state=state,
         memory=scheme.start(device, low, high),
         low=low,
         high=high,
-        active=jnp.ones(low.shape, bool),
-        success=jnp.zeros(low.shape, bool),
-        sets=zeros,
-        resets=zeros,
-        reads=zeros,
-        energy=jnp.zeros_like(low),
+        place=jnp.arange(cells, dtype=jnp.int32),
+        active=jnp.ones(cells, bool),
+        success=jnp.zeros(cells, bool),
+        trace=Trace.zeros((cells,), dtype),
     )
 
     def round_of(carry: tuple[_Work, Int[Array, ""]]) -> tuple[_Work, Int[Array, ""]]:
         work, number = carry
-        work = _round(device, scheme, work, jax.random.fold_in(key, number), max_pulses)
+        work = _round(device, scheme, work, limits, size, jax.random.fold_in(key, number))
         if progress is not None:
-            tell = _told(progress)
+            tell = _told(progress.tell)
             left = jnp.sum(work.active)
-            jax.lax.cond(number % progress_every == 0, lambda: jax.debug.callback(tell, number, left), lambda: None)
+            jax.lax.cond(number % progress.every == 0, lambda: jax.debug.callback(tell, number, left), lambda: None)
         return work, number + 1
 
-    work, _ = _shrinking(round_of, work, jnp.asarray(0, jnp.int32), _widths(low.size))
-    dtype = work.energy.dtype
-    report = WriteReport(
-        sets=work.sets,
-        resets=work.resets,
-        reads=work.reads,
-        busy=work.sets.astype(dtype) * device.t_set
-        + work.resets.astype(dtype) * device.t_reset
-        + work.reads.astype(dtype) * device.t_read,
-        energy=work.energy,
-        success=work.success,
-    )
-    return work.state, report
+    work, _ = _shrinking(round_of, work, jnp.asarray(0, jnp.int32), _widths(cells))
+    return work.state, eqx.tree_at(lambda trace: trace.success, work.trace, work.success)
 
 
-def _told(progress: Callable[[int, int], None]) -> Callable[[Any, Any], None]:
-    return lambda rounds, cells: progress(int(rounds), int(cells))
+def _told(tell: Callable[[int, int], None]) -> Callable[[Any, Any], None]:
+    return lambda rounds, cells: tell(int(rounds), int(cells))
 
 
 def _widths(cells: int) -> list[int]:
@@ -183,37 +169,31 @@ def _shrinking(
 
 
 def _round(
-    device: AnalogCell, scheme: AbstractScheme, work: _Work, key: jax.Array, max_pulses: Int[Array, ""]
+    device: AbstractDriven,
+    scheme: AbstractVerifying,
+    work: _Work,
+    limits: Int[Array, " 2"],
+    size: Int[Array, " 2"],
+    key: jax.Array,
 ) -> _Work:
     """One read of every active cell, and one pulse to those out of their band."""
     read_key, pulse_key = jax.random.split(key)
-    before = device.conductance(work.state)
     g = device.read(work.state, key=read_key)
     within = (g >= work.low) & (g <= work.high)
-    pulses = work.sets + work.resets
-    given_up = (pulses >= max_pulses) | ((work.low <= 0) & (pulses >= scheme.erase_pulses))
+    pulses = work.trace.pulses
+    given_up = (pulses >= limits[0]) | ((work.low <= 0) & (pulses >= limits[1]))
     pulsed = work.active & ~within & ~given_up
-    is_set, amplitude, memory = scheme.next(device, work.memory, g, work.low, work.high)
-    after = device.pulse(work.state, is_set, amplitude, key=pulse_key)
-    spent = jnp.where(
-        is_set,
-        device.v_set**2 * device.t_set * device.conductance(after),
-        device.v_reset**2 * device.t_reset * before,
-    )
-    read = device.v_read**2 * device.t_read * before
-
-    def where_pulsed(new: Array, old: Array) -> Array:
-        return jnp.where(pulsed, new, old)
-
+    rows, columns = size
+    reading = Reading(g, work.low, work.high, work.place // columns % rows, work.place % columns)
+    pulse, memory = scheme.next(device, work.memory, reading)
+    state, spent = device.apply(work.state, pulse.only(pulsed), key=pulse_key)
     return _Work(
-        state=jax.tree.map(where_pulsed, after, work.state),
-        memory=jax.tree.map(where_pulsed, memory, work.memory),
+        state=state,
+        memory=jax.tree.map(lambda new, old: jnp.where(pulsed, new, old), memory, work.memory),
         low=work.low,
         high=work.high,
+        place=work.place,
         active=pulsed,
         success=work.success | (work.active & within),
-        sets=work.sets + (pulsed & is_set).astype(jnp.int32),
-        resets=work.resets + (pulsed & ~is_set).astype(jnp.int32),
-        reads=work.reads + work.active.astype(jnp.int32),
-        energy=work.energy + jnp.where(work.active, read, 0) + jnp.where(pulsed, spent, 0),
+        trace=work.trace + device.read_trace(work.state).only(work.active) + spent,
     )

@@ -32,8 +32,13 @@ def circuit(wires, cell=None, seed=0):
     return g, v_in, v_out, solve(g, v_in, wires, v_out=v_out, **options)
 
 
-@pytest.mark.parametrize("kind", WIRES)
-@pytest.mark.parametrize("cell", [None, qs.crossbar.Sinh(3.0)], ids=["ohmic", "sinh"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in ("uniform", "ideal") else []) for kind in WIRES]
+)
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(None, id="ohmic"), pytest.param(qs.crossbar.Sinh(3.0), id="sinh", marks=pytest.mark.slow)],
+)
 def test_what_the_sources_deliver_is_what_the_parts_dissipate(kind, cell):
     wires = WIRES[kind]()
     _, v_in, v_out, sol = circuit(wires, cell)

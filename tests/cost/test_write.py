@@ -1,5 +1,7 @@
 """Time to write an array: who waits for whom; and the budget of the speed-up."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,28 +10,36 @@ import qsynapse_jax as qs
 
 pytestmark = pytest.mark.usefixtures("x64")
 write_time, speed_up = qs.cost.write_time, qs.cost.speed_up
+COLUMN: Any = "column"
 
 
 def test_who_is_written_together_waits_for_the_slowest():
-    """Two devices a cell, two rows, three bit lines, on paper."""
-    busy = jnp.asarray([[[1.0, 2, 3], [4, 0, 1]], [[5.0, 1, 1], [0, 2, 2]]])
-    for mode, serial, together in (
+    """Two devices per cell, two rows, three columns, on paper."""
+    time = jnp.asarray([[[1.0, 2, 3], [4, 0, 1]], [[5.0, 1, 1], [0, 2, 2]]])
+    cases: tuple[tuple[Any, float, float], ...] = (
         ("cell", 22.0, 5.0 + 2 + 3 + 4 + 2 + 2),
         ("row", 3.0 + 4 + 5 + 2, 5.0 + 4),
         ("array", 4.0 + 5, 5.0),
-    ):
-        assert float(write_time(busy, mode)) == serial
-        assert float(write_time(busy, mode, branches_together=True)) == together
+    )
+    for mode, serial, together in cases:
+        assert float(write_time(time, mode)) == serial
+        assert float(write_time(time, mode, branches_together=True)) == together
 
 
 def test_modes_are_ordered():
-    busy = jnp.asarray(np.random.default_rng(0).exponential(1e-6, (3, 20, 30)))
-    cell, row, array = (float(write_time(busy, mode)) for mode in ("cell", "row", "array"))
+    time = jnp.asarray(np.random.default_rng(0).exponential(1e-6, (3, 20, 30)))
+    cell, row, array = (float(write_time(time, mode)) for mode in ("cell", "row", "array"))
     assert cell > row > array > 0
 
 
 def test_energy_adds_up():
     assert float(qs.cost.write_energy(jnp.full((3, 4, 5), 2e-12))) == pytest.approx(1.2e-10)
+
+
+def test_traces_are_taken_as_they_come():
+    trace = qs.devices.Trace(**(vars(qs.devices.Trace.zeros((1, 2, 2))) | {"time": jnp.ones((1, 2, 2))}))
+    assert float(write_time(trace, "row")) == 2
+    assert float(qs.cost.write_energy(trace)) == 0
 
 
 def test_the_corner_of_a_million():
@@ -49,10 +59,13 @@ def test_the_map_broadcasts():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: write_time(jnp.ones((2, 2, 2)), "column"), 'Argument `mode` must be "cell", "row" or "array", but is'),
-        (lambda: write_time(jnp.ones((2, 2)), "row"), r"Argument `busy` must have the shape \(devices, rows, lines\)"),
-        (lambda: speed_up(10.0, 0.0, 1e-7), r"Argument `t_iteration` must be positive and finite, but t_iteration = 0"),
-        (lambda: speed_up(10.0, 1e-6, -1.0), r"Argument `t_switch` must be positive and finite, but t_switch = -1"),
+        (lambda: write_time(jnp.ones((2, 2, 2)), COLUMN), 'Argument `mode` must be "cell", "row" or "array", but is'),
+        (
+            lambda: write_time(jnp.ones((2, 2)), "row"),
+            r"Argument `trace` must have the shape \(devices, rows, columns\)",
+        ),
+        (lambda: speed_up(10.0, 0.0, 1e-7), r"Argument `t_iteration` must be positive and finite, but is 0 s"),
+        (lambda: speed_up(10.0, 1e-6, -1.0), r"Argument `t_switch` must be positive and finite, but is -1 s"),
     ],
 )
 def test_wrong_use(call, message):

@@ -1,0 +1,120 @@
+"""Writing devices to targets or into bands, with any scheme that suits them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import as_whole, check, non_negative_or_infinite
+from qsynapse_jax.devices import AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
+from qsynapse_jax.programming._base import AbstractScheme, Progress
+from qsynapse_jax.programming._schemes import RangeAdapting
+from qsynapse_jax.programming._single import SinglePulse
+
+
+def default_scheme(device: Any) -> AbstractScheme:
+    """A scheme that can write `device`: one pulse for a switch, range-adapting write-verify behind a gate.
+
+    Raises:
+        ValueError: a device that is neither.
+    """
+    if isinstance(device, AbstractTwoLevel):
+        return SinglePulse()
+    demand(device, AbstractGated, "`RangeAdapting`, which writes what is no switch")
+    return RangeAdapting()
+
+
+def program(
+    device: AbstractDriven,
+    state: Any,
+    target: Float[Array, "*shape"],
+    scheme: AbstractScheme,
+    *,
+    step: Any,
+    least: Any,
+    key: jax.Array,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Any, Trace]:
+    """Writes devices to conductances.
+
+    Args:
+        device: what is written.
+        state: state of the devices, any shape.
+        target: conductance of each device [S], of the shape of the devices.
+        scheme: how they are written. It owns the tolerance, in steps, and the most pulses.
+        step: distance of neighboring levels [S], one number or one per device.
+        least: the lowest level [S], likewise. A device below it is as good; of a switch it means off.
+        key: random key of the device's noise.
+        progress: called with the number of rounds and of devices not done. Static.
+
+    Returns:
+        The new state, and pulses, time, energy and success device by device.
+
+    Raises:
+        ValueError: a device that cannot do what the scheme asks; a target of another shape, one that is negative or
+            no number, or one that the device cannot reach.
+    """
+    demand(device, scheme.demands, f"`{type(scheme).__name__}`")
+    check(target, "target", "S", non_negative_or_infinite)
+    target = as_floating(target, "target")
+    shape = _shape(state)
+    if target.shape != shape:
+        raise ValueError(f"Argument `target` must have the shape {shape} of the devices, but has shape {target.shape}.")
+    low, high = scheme.bands(device, target, step, least)
+    return scheme.write(device, state, low, high, key=key, progress=progress and Progress(progress, 10))
+
+
+def write_verify(
+    device: AbstractDriven,
+    state: Any,
+    low: Float[Array, "..."],
+    high: Float[Array, "..."],
+    scheme: AbstractScheme,
+    *,
+    key: jax.Array,
+    progress: Callable[[int, int], None] | None = None,
+    progress_every: int = 10,
+) -> tuple[Any, Trace]:
+    """Pulses every device until a read lies in its band.
+
+    Work follows the devices that are left, in one compilation per number of devices.
+
+    Args:
+        device: what is written.
+        state: state of the devices, any shape.
+        low: least conductance of each device [S], of the shape of the devices or broadcast to it; 0 is no bound.
+        high: largest conductance of each device [S], likewise; infinity is no bound.
+        scheme: chooses the pulses, and owns the most of them.
+        key: random key of the device's noise.
+        progress: called with the number of rounds and of devices not done. Static.
+        progress_every: rounds from one call to the next. Static.
+
+    Returns:
+        The new state, and pulses, time, energy and success device by device. Success is what the last verifying read
+        said.
+
+    Raises:
+        ValueError: a device that cannot do what the scheme asks; bands that are empty or of another shape.
+    """
+    demand(device, scheme.demands, f"`{type(scheme).__name__}`")
+    shape, bounds = _shape(state), []
+    for name, bound in (("low", as_floating(low, "low")), ("high", as_floating(high, "high"))):
+        try:
+            bounds.append(jnp.broadcast_to(bound, shape))
+        except ValueError:
+            raise ValueError(
+                f"Argument `{name}` must have the shape {shape} of the devices, but has shape {bound.shape}."
+            ) from None
+    # By NumPy: inside a trace, JAX makes tracers of numbers that are known.
+    if is_concrete(low, high) and not np.all(np.asarray(low) < np.asarray(high)):
+        raise ValueError("Argument `low` must be below `high` for every device, but some band is empty.")
+    every = as_whole(progress_every, "progress_every", 1)
+    return scheme.write(device, state, *bounds, key=key, progress=progress and Progress(progress, every))
+
+
+def _shape(state: Any) -> tuple[int, ...]:
+    return jax.tree.leaves(state)[0].shape
