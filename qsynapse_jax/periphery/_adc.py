@@ -1,21 +1,16 @@
 """Analog-to-digital conversion of bit-line currents against a reference resistor."""
 
-from functools import partial
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from qsynapse_jax._checks import as_floating, as_real, bad_value_message, is_concrete
-from qsynapse_jax.quantize import straight_through
-
-# Finer converters than these exist nowhere near an array, and float32 ends at 24 bits.
-_MOST_BITS = 16
+from qsynapse_jax._checks import as_floating, as_real
+from qsynapse_jax._fields import Model, Scalar, check, positive, real, whole
+from qsynapse_jax.quantize import NO_LEVEL, NUMBER, round_signed
 
 
-class ADC(eqx.Module):
+class ADC(Model):
     """Signed, uniform: a current is measured in units of v_ref / r_ref.
 
         code = round(i / lsb), clipped to -n .. n,    lsb = (v_ref / r_ref) / n,    n = 2^(bits-1) - 1
@@ -24,7 +19,7 @@ class ADC(eqx.Module):
     temperature) cancels: exactly where they are all there is, up to the share of the switch otherwise.
 
     Args:
-        bits: of the code, sign included, 2 to 16. Static.
+        bits: of the code, sign included, 2 to 16: finer ones exist nowhere near an array. Static.
         v_ref: reference voltage [V].
         r_ref: reference resistor [ohm].
 
@@ -34,18 +29,9 @@ class ADC(eqx.Module):
     Reference: B. Q. Le, US 12,334,150 B2, 2025, abstract: cell resistors of the material of the ADC's resistor.
     """
 
-    bits: int = eqx.field(static=True)
-    v_ref: Float[Array, ""] = eqx.field(converter=partial(as_real, name="v_ref"))
-    r_ref: Float[Array, ""] = eqx.field(converter=partial(as_real, name="r_ref"))
-
-    def __check_init__(self):
-        if not isinstance(self.bits, int) or isinstance(self.bits, bool) or not 2 <= self.bits <= _MOST_BITS:
-            raise ValueError(f"Argument `bits` must be an integer from 2 to {_MOST_BITS}, but is {self.bits!r}.")
-        for name, unit in (("v_ref", "V"), ("r_ref", "ohm")):
-            value = getattr(self, name)
-            message = bad_value_message(value, name, unit=unit, minimum="positive") if is_concrete(value) else None
-            if message is not None:
-                raise ValueError(message)
+    bits: int = whole(2, 16)
+    v_ref: Scalar = real("V", positive)
+    r_ref: Scalar = real("ohm", positive)
 
     @property
     def full_scale(self) -> Float[Array, ""]:
@@ -62,20 +48,19 @@ class ADC(eqx.Module):
         return ADC(self.bits, self.v_ref, self.r_ref * as_real(factor, "factor"))
 
     def code(self, i: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-        """Code of each current [A]."""
-        return self._rounded(as_floating(i, "i")).astype(jnp.int32)
+        """Code of each current [A]; a traced NaN has the least int32 number, which is no code.
+
+        Raises:
+            ValueError: a current is NaN, where its value is known.
+        """
+        check(i, "i", "A", NUMBER)
+        value = self.value(i)
+        return jnp.where(jnp.isnan(value), NO_LEVEL, jnp.round(value * self.largest).astype(jnp.int32))
 
     def value(self, i: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Each current as the converter reports it, in units of full scale: code / largest code.
+        """Each current [A] as the converter reports it, in units of full scale: code / largest code.
 
         Gradients: straight through the rounding in `i`, `v_ref` and `r_ref` where a current is in range; 0 beyond.
         """
         i = as_floating(i, "i")
-        scaled = i / self.full_scale.astype(i.dtype)
-        within = jnp.abs(scaled) <= 1
-        surrogate = jnp.where(within, scaled, jnp.sign(jax.lax.stop_gradient(scaled)))
-        return straight_through(jax.lax.stop_gradient(self._rounded(i)) / self.largest, surrogate)
-
-    def _rounded(self, i: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        codes = jnp.round(i / self.full_scale.astype(i.dtype) * self.largest)
-        return jnp.clip(codes, -self.largest, self.largest)
+        return round_signed(i / self.full_scale.astype(i.dtype), self.bits)

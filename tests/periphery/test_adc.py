@@ -21,6 +21,15 @@ def test_the_staircase():
     np.testing.assert_allclose(adc.value(currents), np.asarray(adc.code(currents)) / 7, rtol=1e-14)
 
 
+def test_what_is_no_number_has_no_code():
+    adc = ADC(4, 0.1, 1e5)
+    with pytest.raises(ValueError, match="Argument `i` must be a number, but i\\[1\\] = nan A"):
+        adc.code(jnp.asarray([0.0, np.nan]))
+    traced = jax.jit(lambda i: adc.code(i))(jnp.asarray([0.0, np.nan]))
+    np.testing.assert_array_equal(traced, [0, np.iinfo(np.int32).min])
+    assert np.isnan(adc.value(jnp.asarray(np.nan)))
+
+
 def test_rounding_costs_half_a_step_at_most():
     adc = ADC(8, 0.2, 1e4)
     currents = jnp.linspace(-1, 1, 1001) * adc.full_scale
@@ -37,16 +46,14 @@ def test_the_gradient_goes_straight_through():
     assert float(in_r) == pytest.approx(0.3e-6 / 0.1)
 
 
-def _read(switch, resistor, temperature, r_on):
+@jax.jit
+def _read(resistor, temperature, r_on):
     """What the converter of that die says of a row of synapses, in units of the nominal full scale."""
-    ladder = qs.cells.Ladder(3, 80e3, r_on, 1e9)
-    array = qs.tile.SwitchedArray(ladder, switch, resistor)
-    state = array.init((1, 8), key=jax.random.key(0))
-    state, _ = array.write(state, jnp.arange(8)[None], key=jax.random.key(1))
-    factor = array.reference_factor(state, temperature=temperature)
-    adc = ADC(16, 0.2, 40e3).with_reference_factor(factor)
-    g = array.conductance(state, temperature=temperature)
-    return float(factor), np.asarray(0.2 * g[0] / adc.full_scale)
+    cell = qs.cells.Ladder(3, 80e3, r_on, 1e15, resistor=resistor)
+    parts = cell.init((8,), key=jax.random.key(2))
+    g = cell.assemble(cell.targets(jnp.arange(8)), parts, temperature=temperature)[0]
+    factor = cell.reference_factor(parts, temperature)
+    return factor, 0.2 * g / ADC(16, 0.2, 40e3).with_reference_factor(factor).full_scale
 
 
 def test_a_factor_that_cells_and_reference_share_cancels():
@@ -54,12 +61,11 @@ def test_a_factor_that_cells_and_reference_share_cancels():
 
     The reading of code 4 (the branch of 80 kohm) on a die off by f is f (R + r_on)/(f R + r_on) of the nominal one.
     """
-    resistor = qs.devices.Resistor(sigma_process=0.2, tcr=1e-3)
-    nominal = qs.devices.Resistor()
+    resistor = qs.cells.Resistor(sigma_process=0.2, tcr=1e-3)
+    nominal = qs.cells.Resistor()
     for r_on in (1e-6, 5e3):
-        switch = qs.devices.Switch(r_on=r_on, r_off=1e15)
-        _, expected = _read(switch, nominal, 300.0, r_on)
-        factor, found = _read(switch, resistor, 358.15, r_on)
+        expected = np.asarray(_read(nominal, 300.0, r_on)[1])
+        factor, found = map(np.asarray, _read(resistor, 358.15, r_on))
         assert abs(factor - 1) > 0.05
         left = factor * (80e3 + r_on) / (factor * 80e3 + r_on)
         assert found[4] / expected[4] == pytest.approx(left, rel=1e-9)
@@ -75,8 +81,8 @@ def test_a_factor_that_cells_and_reference_share_cancels():
     [
         ({"bits": 1}, r"`bits` must be an integer from 2 to 16, but is 1\."),
         ({"bits": 8.0}, r"`bits` must be an integer from 2 to 16, but is 8\.0\."),
-        ({"v_ref": 0.0}, r"`v_ref` must be positive and finite, but v_ref = 0\.0 V\."),
-        ({"r_ref": -1.0}, r"`r_ref` must be positive and finite, but r_ref = -1\.0 ohm\."),
+        ({"v_ref": 0.0}, r"`v_ref` must be positive and finite, but is 0 V\."),
+        ({"r_ref": -1.0}, r"`r_ref` must be positive and finite, but is -1 ohm\."),
     ],
 )
 def test_wrong_numbers(changed, message):

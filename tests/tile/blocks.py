@@ -8,7 +8,7 @@ from tests.crossbar.nodal import nodal_solve
 
 
 def blocks(shape: tuple[int, int], tile: tuple[int, int]) -> Iterator[tuple[tuple[int, int], slice, slice]]:
-    """Every tile's place, rows and columns; incomplete blocks are the first of the rows, the last of the columns."""
+    """Place, rows and columns of every tile; incomplete blocks are the first of the rows, the last of the columns."""
     stops = list(range(shape[0], 0, -tile[0]))[::-1]
     starts = range(0, shape[1], tile[1])
     for down, stop in enumerate(stops):
