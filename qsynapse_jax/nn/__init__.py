@@ -1,10 +1,22 @@
-"""Flax NNX layers and networks that run on crossbar tiles."""
+"""Flax NNX layers and models on crossbar tiles."""
 
+from qsynapse_jax.nn._conv import CrossbarConv as CrossbarConv
+from qsynapse_jax.nn._convert import convert as convert
+from qsynapse_jax.nn._convert import to_digital as to_digital
 from qsynapse_jax.nn._dense import CrossbarDense as CrossbarDense
-from qsynapse_jax.nn._dense import Physical as Physical
-from qsynapse_jax.nn._deployment import Deployment as Deployment
-from qsynapse_jax.nn._mlp import MLP as MLP
-from qsynapse_jax.nn._mlp import full_scale as full_scale
-from qsynapse_jax.nn._mlp import software_mlp as software_mlp
-from qsynapse_jax.nn._mlp import to_crossbar as to_crossbar
-from qsynapse_jax.nn._mlp import with_wires as with_wires
+from qsynapse_jax.nn._dense import CrossbarGeneral as CrossbarGeneral
+from qsynapse_jax.nn._kernels import Compiled as Compiled
+from qsynapse_jax.nn._kernels import CompiledKernel as CompiledKernel
+from qsynapse_jax.nn._kernels import MasterKernel as MasterKernel
+from qsynapse_jax.nn._kernels import Physical as Physical
+from qsynapse_jax.nn._kernels import Written as Written
+from qsynapse_jax.nn._kernels import WrittenKernel as WrittenKernel
+from qsynapse_jax.nn._layers import CrossbarLayer as CrossbarLayer
+from qsynapse_jax.nn._mlp import mlp as mlp
+from qsynapse_jax.nn._model import crossbar_layers as crossbar_layers
+from qsynapse_jax.nn._outer import Outer as Outer
+from qsynapse_jax.nn._outer import outer_gradients as outer_gradients
+from qsynapse_jax.nn._stages import age as age
+from qsynapse_jax.nn._stages import calibrate as calibrate
+from qsynapse_jax.nn._stages import freeze as freeze
+from qsynapse_jax.nn._stages import program as program

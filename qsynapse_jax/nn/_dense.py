@@ -1,124 +1,139 @@
-"""A dense layer whose multiplications are done by crossbar tiles."""
+"""A dense layer on crossbars, and one over any axes."""
 
-from typing import Any
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Num
 
-from qsynapse_jax.cells import AbstractCell
-from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.quantize import straight_through
-from qsynapse_jax.tile import TiledArray
-
-# Initial master weights fill +-1 up to this many standard deviations: the rest is clipped. Fewer waste large weights,
-# more waste levels; 2.5 is within 10 % of the least squared error for normal weights from 2 to 5 bits.
-_STANDARD_DEVIATIONS = 2.5
+from qsynapse_jax._fields import as_whole
+from qsynapse_jax.nn._kernels import AbstractKernel, Physical
+from qsynapse_jax.nn._layers import CrossbarLayer, check_features
+from qsynapse_jax.tile import Tile
 
 
-class Physical(nnx.Variable):
-    """A physical parameter of a layer: its cell or its wires.
+class CrossbarDense(CrossbarLayer):
+    """A dense layer on crossbars: `y = scale * (x @ matrix) + bias`, in place of `nnx.Linear`.
 
-    Training leaves it alone unless it is asked for: `nnx.grad(loss, argnums=nnx.DiffState(0, nnx.Any(nnx.Param,
-    Physical)))`.
-    """
+    Float master weights in [-1, 1] are rounded to the nearest codes of the tile's cell, whose conductances and wires
+    give the effective conductance of every tile; word lines are driven with x, in units of the read voltage, and the
+    bit-line currents, in units of read voltage times conductance span, are the outputs.
 
-
-class CrossbarDense(nnx.Module):
-    """`y = scale * (x @ w_eff) + bias`, where `w_eff` is what tiles of cells behind resistive wires multiply with.
-
-    Float master weights in [-1, 1] are written as the nearest codes of the cell, whose conductances and wires give
-    the effective conductance of every tile; word lines are driven with x, in units of the read voltage, and the
-    bit-line currents, in units of read voltage times conductance span, are the outputs. Scale (the gain of the sense
-    amplifiers) and bias are applied in software.
-
-    Gradients: exact through Kirchhoff's equations, straight through the rounding of master weights; in `Physical`
-        variables too where they are asked for.
+    Gradients: exact through Kirchhoff's equations, straight through the rounding of master weights; in the `Physical`
+        variable too where it is asked for: `nnx.grad(loss, argnums=nnx.DiffState(0, nnx.Any(nnx.Param, Physical)))`.
 
     Args:
-        in_features, out_features: size of the layer.
-        cell: a signed cell, e.g. `Differential(Ladder(3, 80e3, 5e3, 1e6))`.
-        wires: resistances of every tile [ohm]; `None` for ideal wires.
-        tile: word lines and bit lines of a tile.
-        v_read: word-line voltage of an input of 1 [V]. Cells are linear: it sets currents, not outputs.
+        in_features: rows of the matrix.
+        out_features: columns of the matrix.
+        tile: what the weights sit on; a `Physical` is shared with the other layers it is given to.
+        kernel: in place of new weights on a tile, a kernel that another layer has too (tied weights).
         use_bias: add a bias in software.
-        throw: raise when a circuit cannot be solved; otherwise its outputs are NaN, and no host callback is compiled.
+        dtype: of the outputs; None for that of inputs and parameters.
+        param_dtype: of the parameters; None for JAX's default float.
+        throw: raise when a circuit cannot be solved; otherwise outputs are NaN, and no host callback is compiled.
         rngs: source of the initial weights.
 
     Raises:
-        ValueError: sizes that are not positive integers; a cell that has no sign; a bad tile.
+        ValueError: sizes that are not positive integers; a tile that is none, or whose cell has no sign; inputs with
+            another number of features.
     """
+
+    digital: ClassVar[Any] = nnx.Linear
+    geometry: ClassVar[tuple[str, ...]] = ("in_features", "out_features")
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
         *,
-        cell: AbstractCell,
-        wires: Wires | None,
-        tile: tuple[int, int] = (64, 64),
-        v_read: float = 0.2,
+        tile: Tile | Physical | None = None,
+        kernel: AbstractKernel | None = None,
         use_bias: bool = True,
+        dtype: Any = None,
+        param_dtype: Any = None,
         throw: bool = True,
-        rngs: nnx.Rngs,
+        rngs: nnx.Rngs | None = None,
     ):
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"Argument `{name}` must be a positive integer, but is {size!r}.")
-        if not cell.signed:
+        self.in_features = as_whole(in_features, "in_features", 1)
+        self.out_features = as_whole(out_features, "out_features", 1)
+        options = {"dtype": dtype, "param_dtype": param_dtype, "throw": throw, "rngs": rngs}
+        shape = (self.in_features, self.out_features)
+        self.set_up(shape, shape[1:], tile=tile, kernel=kernel, use_bias=use_bias, **options)
+
+    def __call__(self, x: Num[Any, "*batch in_features"], out_sharding: Any = None) -> Num[Array, "*batch features"]:
+        check_features(self, x, (self.in_features,))
+        return self.outputs(self.kernel.multiply(self.inputs(x, out_sharding)), x)
+
+
+class CrossbarGeneral(CrossbarLayer):
+    """A dense layer over any axes on crossbars, in place of `nnx.LinearGeneral`; that of attention, for one.
+
+    The axes contracted are rows of the matrix, in ascending order of the axes, the last one fastest; its columns are
+    the output features, the last axis fastest.
+
+    Args:
+        in_features: sizes of the axes that are contracted.
+        out_features: sizes of the new axes at the end.
+        axis: which axes are contracted.
+        tile: as for `CrossbarDense`, like all other arguments.
+        kernel: likewise.
+        use_bias: likewise.
+        dtype: likewise.
+        param_dtype: likewise.
+        throw: likewise.
+        rngs: likewise.
+
+    Raises:
+        ValueError: as for `CrossbarDense`; as many axes as input features are wanted.
+    """
+
+    digital: ClassVar[Any] = nnx.LinearGeneral
+    geometry: ClassVar[tuple[str, ...]] = ("in_features", "out_features", "axis")
+
+    def __init__(
+        self,
+        in_features: int | Sequence[int],
+        out_features: int | Sequence[int],
+        *,
+        axis: int | Sequence[int] = -1,
+        tile: Tile | Physical | None = None,
+        kernel: AbstractKernel | None = None,
+        use_bias: bool = True,
+        dtype: Any = None,
+        param_dtype: Any = None,
+        throw: bool = True,
+        rngs: nnx.Rngs | None = None,
+    ):
+        self.in_features, self.out_features = (
+            tuple(as_whole(n, name, 1) for n in ((sizes,) if isinstance(sizes, int) else sizes))
+            for name, sizes in (("in_features", in_features), ("out_features", out_features))
+        )
+        self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
+        if len(self.axis) != len(self.in_features):
             raise ValueError(
-                f"Argument `cell` must hold signed weights, but {type(cell).__name__} does not; wrap it: "
-                f"`Differential({type(cell).__name__}(...))`."
+                f"Argument `axis` must name {len(self.in_features)} axes, one per size of `in_features`, but is {axis}."
             )
-        array = TiledArray(cell, wires, tile)
-        self.tile = array.tile
-        self.throw = throw
-        self.v_read = v_read
-        self.cell = Physical(cell)
-        self.wires = Physical(wires)
-        deviation = (2 / in_features) ** 0.5
-        initial = jax.random.normal(rngs.params(), (in_features, out_features)) / _STANDARD_DEVIATIONS
-        self.kernel = nnx.Param(jnp.clip(initial, -1, 1))
-        self.scale = nnx.Param(jnp.asarray(_STANDARD_DEVIATIONS * deviation))
-        self.bias = nnx.Param(jnp.zeros(out_features)) if use_bias else None
+        options = {"dtype": dtype, "param_dtype": param_dtype, "throw": throw, "rngs": rngs}
+        shape = (prod(self.in_features), prod(self.out_features))
+        self.set_up(shape, self.out_features, tile=tile, kernel=kernel, use_bias=use_bias, **options)
 
-    @property
-    def array(self) -> TiledArray:
-        """The tiles of this layer."""
-        return TiledArray(self.cell.get_value(), self.wires.get_value(), self.tile)
+    def __call__(self, x: Num[Any, "..."], out_sharding: Any = None) -> Num[Array, "..."]:
+        axes = tuple(sorted(axis + x.ndim if -x.ndim <= axis < 0 else axis for axis in self.axis))
+        check_features(self, x, self.in_features, axes)
+        rows = jnp.moveaxis(self.inputs(x, out_sharding), axes, range(-len(axes), 0))
+        y = self.kernel.multiply(rows.reshape(*rows.shape[: -len(axes)], -1))
+        return self.outputs(y.reshape(*y.shape[:-1], *self.out_features), x)
 
-    def master_weight(self) -> Float[Array, "in_features out_features"]:
-        """Float weights in [-1, 1] from which codes are taken; beyond the ends the gradient still passes."""
-        kernel = self.kernel.get_value()
-        return straight_through(jnp.clip(jax.lax.stop_gradient(kernel), -1, 1), kernel)
+    @staticmethod
+    def weight_shape(layer: Any) -> tuple[int, ...]:
+        return (*layer.in_features, *layer.out_features)
 
-    def code(self) -> Any:
-        """Codes written into the cells, shape (in_features, out_features)."""
-        return self.cell.get_value().encode(self.master_weight())
+    @staticmethod
+    def to_matrix(layer: Any, weight: Array) -> Array:
+        return weight.reshape(prod(layer.in_features), -1)
 
-    def intended_weight(self) -> Float[Array, "in_features out_features"]:
-        """Weights of the written codes with ideal wires, in [-1, 1]."""
-        return self.cell.get_value().decode(self.code())
-
-    def effective_weight(self) -> Float[Array, "in_features out_features"]:
-        """Weights that the tiles multiply with, wires included."""
-        return self.array.effective_weight(self.master_weight(), throw=self.throw)
-
-    def current(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch lines"]:
-        """Bit-line currents [A] for inputs `x`, added over the tiles of a column; plus and minus lines alternate."""
-        array = self.array
-        g_eff = array.effective_conductance(array.conductance(self.master_weight()), throw=self.throw)
-        return self.v_read * jnp.matmul(x, g_eff, precision=jax.lax.Precision.HIGHEST)
-
-    def __call__(self, x: Float[Array, "*batch in_features"]) -> Float[Array, "*batch out_features"]:
-        return self.multiply(x, self.effective_weight())
-
-    def multiply(
-        self, x: Float[Array, "*batch in_features"], weight: Float[Array, "in_features out_features"]
-    ) -> Float[Array, "*batch out_features"]:
-        """What the layer gives for weights in [-1, 1] found elsewhere, e.g. read from written and aged devices."""
-        y = jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) * self.scale.get_value()
-        if self.bias is None:
-            return y
-        return y + jnp.broadcast_to(self.bias.get_value(), y.shape)
+    @staticmethod
+    def refusal(layer: Any) -> str:
+        return "has a `batch_axis`, and thus many matrices" if layer.batch_axis else ""

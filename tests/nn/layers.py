@@ -1,5 +1,7 @@
 """A small layer on four tiles behind wires that matter, and what it should compute, by hand."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -10,7 +12,7 @@ from tests.tile.blocks import nodal_effective
 
 SIZE, TILE = (5, 3), (4, 4)
 BITS = 3
-CELL = {"r_unit": 10e3, "r_on": 500.0, "r_off": 500e3}
+CELL: dict[str, Any] = {"r_unit": 10e3, "r_on": 500.0, "r_off": 500e3}
 WIRES = {"r_word": 7.0, "r_bit": 21.0, "r_driver": 30.0, "r_sense": 50.0}
 
 
@@ -18,15 +20,34 @@ def signed_ladder(**changed) -> qs.cells.Differential:
     return qs.cells.Differential(qs.cells.Ladder(BITS, **(CELL | changed)))
 
 
-def small_layer(wires=WIRES, *, seed=0, **options) -> qs.nn.CrossbarDense:
-    """Five inputs, three outputs; a bias that is not zero and weights within and beyond the range."""
+def small_tile(wires=WIRES, cell=None, **options) -> qs.tile.Tile:
     resistances = None if wires is None else qs.crossbar.Wires(**wires)
-    options = {"cell": signed_ladder(), "tile": TILE} | options
-    layer = qs.nn.CrossbarDense(*SIZE, wires=resistances, rngs=nnx.Rngs(seed), **options)
-    rng = np.random.default_rng(seed)
-    layer.kernel.set_value(jnp.asarray(rng.uniform(-1.1, 1.1, SIZE), layer.kernel.get_value().dtype))
+    return qs.tile.Tile(signed_ladder() if cell is None else cell, wires=resistances, shape=TILE, **options)
+
+
+def fine_tile() -> qs.tile.Tile:
+    """A tile on which weights are hardly rounded: what a layer gives is what its geometry says."""
+    return qs.tile.Tile(qs.cells.Differential(qs.cells.Multilevel(2**15, 1e-6, 1e-4)))
+
+
+def initial(key, shape, dtype):
+    """Weights from NumPy, the same for the same shape: the initializers of Flax are compiled for every shape anew."""
+    rng = np.random.default_rng(shape)
+    return jnp.asarray(rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1])), dtype)
+
+
+def linear(n_in, n_out, **options) -> nnx.Linear:
+    return nnx.Linear(n_in, n_out, kernel_init=initial, bias_init=initial, **options, rngs=nnx.Rngs(0))
+
+
+def small_layer(wires=WIRES, *, seed=0, tile=None, **options) -> qs.nn.CrossbarDense:
+    """Five inputs, three outputs; a bias that is not zero and weights within and beyond the range."""
+    tile = small_tile(wires) if tile is None else tile
+    layer = qs.nn.CrossbarDense(*SIZE, tile=tile, rngs=nnx.Rngs(seed), **options)
+    rng, dtype = np.random.default_rng(seed), layer.scale.get_value().dtype
+    layer.kernel.weight.set_value(jnp.asarray(rng.uniform(-1.1, 1.1, SIZE), dtype))
     if layer.bias is not None:
-        layer.bias.set_value(jnp.asarray(rng.normal(size=SIZE[1]), layer.kernel.get_value().dtype))
+        layer.bias.set_value(jnp.asarray(rng.normal(size=SIZE[1]), dtype))
     return layer
 
 
@@ -34,6 +55,13 @@ def small_layer(wires=WIRES, *, seed=0, **options) -> qs.nn.CrossbarDense:
 def run(network, x):
     """Outputs, compiled as one: operation by operation takes longer to compile than to test."""
     return network(x)
+
+
+@nnx.jit
+def look(layer, x):
+    """What a layer gives, what it multiplies with, what that stands for and should be; compiled once for all tests."""
+    kernel = layer.kernel
+    return layer(x), kernel.matrix(), kernel.code(), kernel.intended()
 
 
 def some_inputs(*batch, seed=3):

@@ -1,0 +1,119 @@
+"""What happens to a model on crossbars after training: written, calibrated, aged, compiled."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, MasterKernel, WrittenKernel
+from qsynapse_jax.nn._model import named, with_kernels
+from qsynapse_jax.tile import Tile
+
+
+def program(model: Any, *, key: PRNGKeyArray, progress: Any = None) -> Any:
+    """A model whose weights are written into devices: new ones, or once more those that hold them already.
+
+    Every layer's master weights are rounded to the levels of its cell and written by its tile's scheme. What it cost
+    is in `layer.kernel.trace`.
+
+    Args:
+        model: any NNX model with layers on crossbars; it is left as it was.
+        key: of all devices as they are made and written, split among the layers.
+        progress: as for `Tile.program`.
+
+    Raises:
+        ValueError: no layer on crossbars; frozen layers.
+    """
+
+    def written(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+        if not isinstance(kernel, MasterKernel | WrittenKernel):
+            raise ValueError(_frozen(path, "program"))
+        return kernel.program(key=jax.random.split(key, count)[number], progress=progress)
+
+    return with_kernels(model, written)
+
+
+def calibrate(model: Any) -> Any:
+    """A model with one gain per layer that makes up for what all its weights lose alike, to the wires or to age.
+
+        gain = sum(w intended) / sum(w^2)
+
+    is the one of least squared error between the weights `w` that the tiles multiply with and those intended.
+
+    Args:
+        model: any NNX model with layers on crossbars that are not frozen; it is left as it was.
+
+    Raises:
+        ValueError: no layer on crossbars; frozen layers.
+    """
+
+    def calibrated(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+        if isinstance(kernel, CompiledKernel):
+            raise ValueError(_frozen(path, "calibrate"))
+        kernel.gain = Gain(_gain(kernel.tile.get_value(), kernel.effective(), kernel.code()))
+        return kernel
+
+    return with_kernels(model, calibrated)
+
+
+@jax.jit
+def _gain(tile: Tile, g_eff: Float[Array, "*groups rows lines"], code: Int[Array, "*groups rows cols"]) -> Array:
+    w, intended = tile.weights(g_eff), tile.cell.decode(code)
+    power = jnp.sum(w**2)
+    # A matrix of zeros has nothing to calibrate.
+    return jnp.where(power > 0, jnp.sum(w * intended) / jnp.where(power > 0, power, 1), 1)
+
+
+def age(model: Any, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None = None) -> Any:
+    """A written model, later.
+
+    Args:
+        model: an NNX model whose layers are written (`program`); it is left as it was.
+        seconds: how much later [s].
+        temperature: at which it was kept [K].
+        key: where ageing is a matter of chance, split among the layers.
+
+    Raises:
+        ValueError: layers that are not written; times and temperatures that `Tile.age` refuses.
+    """
+
+    def aged(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+        if not isinstance(kernel, WrittenKernel):
+            raise ValueError(
+                f"Argument `model` must be written into devices before it ages, but {named(path)} is not; age what "
+                "`program(model, key=key)` gives."
+            )
+        return kernel.age(seconds, temperature, key=None if key is None else jax.random.split(key, count)[number])
+
+    return with_kernels(model, aged)
+
+
+def freeze(model: Any, *, temperature: Any = 300.0, key: PRNGKeyArray | None = None) -> Any:
+    """A model whose circuits are solved once: every call after that is a product of matrices.
+
+    Args:
+        model: any NNX model with layers on crossbars; it is left as it was, and is the one to train, write or age.
+        temperature: at which written devices are read [K].
+        key: where written devices are read with their noise, split among the layers.
+
+    Raises:
+        ValueError: no layer on crossbars.
+    """
+
+    def frozen(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+        if isinstance(kernel, WrittenKernel):
+            reading = None if key is None else jax.random.split(key, count)[number]
+            g_eff = kernel.effective(temperature=temperature, key=reading)
+        else:
+            g_eff = kernel.effective()
+        return CompiledKernel(g_eff, kernel.tile, kernel.gain.get_value())
+
+    return with_kernels(model, frozen)
+
+
+def _frozen(path: str, verb: str) -> str:
+    return (
+        f"Argument `model` must not be frozen, but {named(path)} is; `{verb}` the model that was given to `freeze`, "
+        "and freeze what comes out."
+    )
