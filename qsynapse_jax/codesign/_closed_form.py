@@ -13,7 +13,8 @@ difference of large numbers as (P_k - r_on r_off) / (m + sqrt(h^2 + P_k)). For r
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qsynapse_jax._checks import as_real, checked, is_concrete
+from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._fields import as_whole, checked, non_negative, positive, positive_or_infinite, quantity
 
 
 def binary_weighted(
@@ -37,10 +38,12 @@ def binary_weighted(
     Raises:
         ValueError: a resistance that is not positive (`r_on` may be 0); `r_off` not above `r_on`.
     """
-    r_first = checked(as_real(r_first, "r_first"), "r_first", unit="ohm", minimum="positive")
-    r_on, r_off = checked(as_real(r_on, "r_on"), "r_on", unit="ohm", minimum="non-negative"), as_real(r_off, "r_off")
+    bits = as_whole(bits, "bits", 1, what="one per branch")
+    r_first, r_on = checked(r_first, "r_first", "ohm", positive), checked(r_on, "r_on", "ohm", non_negative)
+    r_off = checked(r_off, "r_off", "ohm", positive_or_infinite)
     if is_concrete(r_on, r_off) and not float(r_off) > float(r_on):
-        raise ValueError(f"Argument `r_off` must be above `r_on` = {float(r_on):g} ohm, but is {float(r_off):g} ohm.")
+        on, off = quantity(float(r_on), "ohm"), quantity(float(r_off), "ohm")
+        raise ValueError(f"Argument `r_off` must be above `r_on` = {on}, but is {off}.")
     weights = 2.0 ** jnp.arange(bits).astype(r_first.dtype)
     ideal = jnp.isinf(r_off)
     unit = jnp.where(ideal, 1, r_off)

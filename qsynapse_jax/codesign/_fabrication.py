@@ -3,33 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
+from qsynapse_jax._fields import check, positive
+
 # IEC 60063:2015. The values of E24 are no rounded powers; those of the finer series are, but for one of E192.
+# fmt: off
 _E24 = (
-    1.0,
-    1.1,
-    1.2,
-    1.3,
-    1.5,
-    1.6,
-    1.8,
-    2.0,
-    2.2,
-    2.4,
-    2.7,
-    3.0,
-    3.3,
-    3.6,
-    3.9,
-    4.3,
-    4.7,
-    5.1,
-    5.6,
-    6.2,
-    6.8,
-    7.5,
-    8.2,
-    9.1,
+    1.0, 1.1, 1.2, 1.3, 1.5, 1.6, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0,
+    3.3, 3.6, 3.9, 4.3, 4.7, 5.1, 5.6, 6.2, 6.8, 7.5, 8.2, 9.1,
 )
+# fmt: on
 _COARSE = {"E6": _E24[::4], "E12": _E24[::2], "E24": _E24}
 _FINE = {"E48": 48, "E96": 96, "E192": 192}
 SERIES = (*_COARSE, *_FINE)
@@ -68,8 +50,7 @@ def to_increment(values: Float[np.ndarray, "*shape"], increment: float) -> Float
     Raises:
         ValueError: an increment or a value that is not positive and finite.
     """
-    if not (np.isfinite(increment) and increment > 0):
-        raise ValueError(f"Argument `increment` must be positive and finite, but is {increment}.")
+    check(increment, "increment", "", positive)
     return increment * np.maximum(np.round(_positive(values) / increment), 1)
 
 
@@ -80,6 +61,5 @@ def _powers(n: int) -> list[float]:
 
 def _positive(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     values = np.asarray(values, float)
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError("Argument `values` must be positive and finite, but holds a value that is not.")
+    check(values, "values", "", positive)
     return values

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
+from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import check, positive
 
 # A start at a bound has no slope there: it begins this share of the range (of logarithms) inside.
 _INSIDE = 1e-3
@@ -19,7 +20,7 @@ class Bounded(eqx.Module):
 
         value = low (high / low)^s,  s = 1 / (1 + exp(-raw))
 
-    The optimiser moves `raw`, which knows no bounds: equal steps are equal ratios, as a resistor of 1 kohm and one of
+    The optimizer moves `raw`, which knows no bounds: equal steps are equal ratios, as a resistor of 1 kohm and one of
     1 Mohm want it.
 
     Args:
@@ -62,9 +63,7 @@ def _check(value: jax.Array, low: jax.Array, high: jax.Array) -> None:
         return
     least, most, start = np.broadcast_arrays(np.asarray(low), np.asarray(high), np.asarray(value))
     for bound, name in ((least, "low"), (most, "high")):
-        message = bad_value_message(bound, name, unit="", minimum="positive")
-        if message is not None:
-            raise ValueError(message)
+        check(bound, name, "", positive)
     if not (least < most).all():
         where = np.argwhere(~(least < most))[0]
         raise ValueError(

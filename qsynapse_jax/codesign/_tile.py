@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from qsynapse_jax.cells import linearity
-from qsynapse_jax.tile import TiledArray
+from qsynapse_jax.tile import Tile, TileState
 
 
 class TileLevels(eqx.Module):
@@ -14,7 +14,7 @@ class TileLevels(eqx.Module):
 
     Attributes:
         mean: effective weight of the cells that hold a code, averaged over them, shape (codes,); NaN where none does.
-        spread: their standard deviation, likewise: place on the tile, neighbours, device spread.
+        spread: their standard deviation, likewise: place on the tile, neighbors, device spread.
         error: root mean square over all cells of the deviation from the best straight line through zero [LSB].
         gain: slope of that line: effective weight over intended weight. A layer's scale makes up for it.
     """
@@ -31,22 +31,22 @@ class TileLevels(eqx.Module):
 
 
 @jax.jit
-def tile_levels(
-    array: TiledArray, code: Int[Array, "rows cols"], g: Float[Array, "rows lines"] | None = None
-) -> TileLevels:
+def tile_levels(tile: Tile, code: Int[Array, "rows cols"], state: TileState | None = None) -> TileLevels:
     """Effective weights of written cells, code by code.
 
     Args:
-        array: tiles of a signed cell whose zero is code 0, i.e. `Differential`.
+        tile: of a cell whose zero is code 0, i.e. `Differential`.
         code: what is written, e.g. random codes within the range of the cell.
-        g: conductances of the cells that hold `code` [S], where they are not those of the cell: devices with spread.
+        state: devices that hold `code`, with their spread; `None` stands for exact ones.
 
-    Gradients: of `error` and the means, in every physical parameter of the cell and the wires.
+    Gradients: of `error` and the means, in every physical parameter of the tile.
     """
-    low, high = array.cell.code_range
-    if g is None:
-        g = array.lay_out(array.cell.conductance(code))
-    w = array.weight(array.effective_conductance(g, throw=False))
+    low, high = tile.cell.code_range
+    if state is None:
+        g = tile.levels(jax.lax.stop_gradient(tile.cell.decode(code)))
+    else:
+        g = tile.crosspoints(state)
+    w = tile.weights(tile.effective(g, throw=False))
     ideal = code.astype(w.dtype) / high
     gain = jnp.sum(w * ideal) / jnp.sum(ideal**2)
     error = jnp.sqrt(jnp.mean((w / gain - ideal) ** 2)) * high

@@ -1,6 +1,17 @@
-"""Training of networks on crossbars."""
+"""Training of any NNX model: state, epochs as one compiled scan, checkpoints, in-place rules."""
 
+from qsynapse_jax.training import rules as rules
+from qsynapse_jax.training._checkpoint import restore as restore
+from qsynapse_jax.training._checkpoint import save as save
+from qsynapse_jax.training._epoch import Metrics as Metrics
+from qsynapse_jax.training._epoch import epoch as epoch
+from qsynapse_jax.training._epoch import step as step
 from qsynapse_jax.training._fit import Epoch as Epoch
-from qsynapse_jax.training._fit import accuracy as accuracy
-from qsynapse_jax.training._fit import cross_entropy as cross_entropy
 from qsynapse_jax.training._fit import fit as fit
+from qsynapse_jax.training._loop import DivergedError as DivergedError
+from qsynapse_jax.training._loop import descend as descend
+from qsynapse_jax.training._measures import accuracy as accuracy
+from qsynapse_jax.training._measures import cross_entropy as cross_entropy
+from qsynapse_jax.training._state import State as State
+from qsynapse_jax.training._state import init as init
+from qsynapse_jax.training._state import model as model

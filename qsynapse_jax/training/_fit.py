@@ -1,16 +1,27 @@
-"""Training by back-propagation through the circuit: one jitted step, one compilation a shape."""
+"""Training with Adam, epoch by epoch, measured, reported and kept on disk."""
 
+import hashlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import PRNGKeyArray
+
+from qsynapse_jax._fields import as_whole, check, positive
+from qsynapse_jax.training._checkpoint import differences, has_checkpoint, read, told, write
+from qsynapse_jax.training._data import check_samples
+from qsynapse_jax.training._epoch import checked_epoch
+from qsynapse_jax.training._loop import OnStep
+from qsynapse_jax.training._measures import accuracy, cross_entropy
+from qsynapse_jax.training._state import Loss, State, init
+from qsynapse_jax.training.rules import AbstractRule
 
 
 @dataclass(frozen=True)
@@ -22,102 +33,123 @@ class Epoch:
     accuracy: float
 
 
-def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, ""]:
-    """Mean softmax cross-entropy of a batch [nat]."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
-
-
-@nnx.jit
-def accuracy(network: nnx.Module, x: Float[Array, "batch features"], y: Int[Array, " batch"]) -> Float[Array, ""]:
-    """Share of samples whose largest logit is that of their label. The circuit is compiled once for all of `x`."""
-    return jnp.mean(jnp.argmax(network(x), axis=-1) == y)  # pyright: ignore[reportCallIssue]
-
-
 def fit(
-    network: nnx.Module,
+    model: nnx.Module,
     train: tuple[Any, Any],
     test: tuple[Any, Any],
     *,
-    key: jax.Array,
+    key: PRNGKeyArray,
     epochs: int = 10,
     batch_size: int = 64,
     learning_rate: float = 3e-3,
+    rule: optax.GradientTransformation | AbstractRule | None = None,
+    digital: optax.GradientTransformation | None = None,
     wrt: Any = nnx.Param,
-    on_step: Callable[[int, float], None] | None = None,
+    loss: Loss = cross_entropy,
+    on_step: OnStep | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 0.0,
+    resume: bool = False,
 ) -> list[Epoch]:
-    """Trains `network` in place with Adam and a cosine decay of the learning rate.
+    """Trains `model` in place with Adam and a cosine decay of the learning rate.
 
     Args:
-        network: any NNX network of logits, e.g. an `nn.MLP`.
-        train: inputs (n, features) and labels (n,).
-        test: likewise; only measured.
+        model: any NNX model of logits; after an error it is as after the last complete epoch.
+        train: inputs (n, ...) and labels (n,).
+        test: likewise; only measured, in evaluation mode.
         key: order of the training samples.
         epochs: passes over the training set, at least 1. In each the last incomplete batch is left out, another
             one every time.
-        batch_size: samples a step, cut down to the training set.
-        learning_rate: at the start; it falls to 1 % of it.
-        wrt: which variables are trained; `nnx.Any(nnx.Param, nn.Physical)` includes cells and wires.
-        on_step: called after every step with its number and loss: waits for the step, so that progress is true.
-        on_epoch: called after every epoch.
+        batch_size: samples per step, cut down to the training set.
+        learning_rate: of Adam at the start; it falls to 1 % of it.
+        rule: moves the parameters in the place of Adam, whose `learning_rate` then means nothing; as for `init`.
+        digital: as for `init`.
+        wrt: which variables are trained, as for `init`.
+        loss: as for `init`.
+        on_step: called after every step with its number in the whole run and its loss.
+        on_epoch: called after every epoch with its record.
+        checkpoint: folder for a checkpoint after every epoch; the newest two are kept.
+        checkpoint_seconds: least time from one checkpoint to the next [s], each of which takes about 50 ms; the last
+            epoch always has one.
+        resume: continue from the newest checkpoint there, where there is one. The end is the same to the last bit, on
+            the same machine, as without interruption.
 
     Returns:
-        One record an epoch.
+        One record per epoch, those before an interruption included.
 
     Raises:
-        ValueError: sizes below 1 or unequal; a learning rate that is not positive; a loss that is not finite, which
-            ends training.
+        ValueError: samples as `epoch` refuses them; sizes below 1; a learning rate that is not positive; `resume`
+            without a folder, or a used folder without `resume`; a checkpoint of another run, with what differs.
+        DivergedError: as `epoch`.
     """
-    x, y = (jnp.asarray(part) for part in train)
-    x_test, y_test = (jnp.asarray(part) for part in test)
-    _check(x, y, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    batch_size = min(batch_size, len(x))
-    steps = len(x) // batch_size
-    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, epochs * steps, alpha=0.01))
-    graph, parameters, rest = nnx.split(network, wrt, ...)
-    # What began as a Python number is weakly typed until its first update: the step would be compiled again.
-    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), parameters)
-    state = optimizer.init(parameters)
-    history = []
-    for epoch in range(1, epochs + 1):
-        key, subkey = jax.random.split(key)
-        batches = np.asarray(jax.random.permutation(subkey, len(x)))[: steps * batch_size].reshape(steps, -1)
-        losses = []
-        for number, batch in enumerate(batches):
-            parameters, state, loss = _step(graph, optimizer, parameters, rest, state, x[batch], y[batch])
-            losses.append(loss)
-            if on_step is not None:
-                on_step((epoch - 1) * steps + number + 1, float(loss))
-        nnx.update(network, parameters)
-        mean_loss = float(jnp.mean(jnp.stack(losses)))
-        if not np.isfinite(mean_loss):
-            raise ValueError(
-                f"The loss became {mean_loss} in epoch {epoch}; lower `learning_rate`, now {learning_rate}."
-            )
-        history.append(Epoch(epoch, mean_loss, float(accuracy(network, x_test, y_test))))
+    epochs, batch_size = as_whole(epochs, "epochs", 1), as_whole(batch_size, "batch_size", 1)
+    check(learning_rate, "learning_rate", "", positive)
+    steps = epochs * max(1, (np.shape(train[0]) or (0,))[0] // batch_size)
+    moved = _adam(float(learning_rate), steps) if rule is None else rule
+    state = init(model, moved, key=key, wrt=wrt, loss=loss, digital=digital)
+    x, y = check_samples(*train, state, batch_size, "train")
+    if np.ndim(test[0]) > 1 and np.shape(test[0])[1:] != x.shape[1:]:
+        raise ValueError(
+            f"Inputs of `test` must have the shape of those of `train`, (n, {', '.join(map(str, x.shape[1:]))}), but "
+            f"have shape {np.shape(test[0])}."
+        )
+    x_test, y_test = check_samples(*test, state, batch_size, "test")
+    history: list[Epoch] = []
+    config = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": float(learning_rate) if rule is None else None,
+    }
+    if checkpoint is not None:
+        config |= {"key": _digest(jax.random.key_data(key)), "train": _digest(x, y), "test": _digest(x_test, y_test)}
+        state, history = _begin(state, checkpoint, resume, config)
+    elif resume:
+        raise ValueError("Argument `checkpoint` must be a folder where `resume` is asked for, but is None.")
+    _move(model, state)
+    written = time.monotonic()
+    while len(history) < epochs:
+        state, metrics = checked_epoch(state, x, y, batch_size, on_step)
+        _move(model, state)
+        share = float(accuracy(model, x_test, y_test))
+        history.append(Epoch(len(history) + 1, float(metrics.loss), share))
+        due = time.monotonic() - written >= checkpoint_seconds or len(history) == epochs
+        if checkpoint is not None and due:
+            write(state, checkpoint, {"config": config, "history": [asdict(record) for record in history]})
+            written = time.monotonic()
         if on_epoch is not None:
             on_epoch(history[-1])
     return history
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _step(graph: Any, optimizer: Any, parameters: Any, rest: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
-    def loss_of(parameters: Any) -> jax.Array:
-        return cross_entropy(nnx.merge(graph, parameters, rest)(x), y)
-
-    loss, gradient = jax.value_and_grad(loss_of)(parameters)
-    updates, state = optimizer.update(gradient, state, parameters)
-    return optax.apply_updates(parameters, updates), state, loss
+@lru_cache
+def _adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    """One object for equal settings: a new one would be compiled anew."""
+    return optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=0.01))
 
 
-def _check(x: jax.Array, y: jax.Array, *, epochs: int, batch_size: int, learning_rate: float) -> None:
-    if x.ndim != 2 or x.shape[0] != y.shape[0] or x.shape[0] == 0:
+def _begin(state: State, folder: str | Path, resume: bool, config: dict[str, Any]) -> tuple[State, list[Epoch]]:
+    """Where the run begins: at its newest checkpoint, or where it stands."""
+    if not has_checkpoint(folder):
+        return state, []
+    if not resume:
         raise ValueError(
-            f"Argument `train` must hold inputs (n, features) and labels (n,) with n >= 1, but their shapes are "
-            f"{x.shape} and {y.shape}."
+            f"Folder {folder} holds a checkpoint; continue that run with `resume=True`, or give another folder."
         )
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"Argument `{name}` must be at least 1, but is {value}.")
-    if not learning_rate > 0:
-        raise ValueError(f"Argument `learning_rate` must be positive, but is {learning_rate}.")
+    state, extra = read(folder, state)
+    stored = extra.get("config", {})
+    if lines := differences(stored, config):
+        raise ValueError(f"Folder {folder} holds the checkpoint of another run of `fit`:\n" + told(lines))
+    return state, [Epoch(**record) for record in extra["history"]]
+
+
+def _move(model: nnx.Module, state: State) -> None:
+    """Gives the model the variables of the state."""
+    nnx.update(model, *jax.tree.map(lambda leaf: leaf, (state.parameters, state.rest)))
+
+
+def _digest(*arrays: Any) -> str:
+    exact = hashlib.sha256()
+    for array in arrays:
+        exact.update(np.ascontiguousarray(array).tobytes())
+    return exact.hexdigest()[:12]

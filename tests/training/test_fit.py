@@ -1,4 +1,6 @@
-"""What training does, call by call: one compilation, one record an epoch, the same again for the same key."""
+"""What `fit` does: Adam on a cosine, one record per epoch, the same again for the same key."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,61 +10,42 @@ import pytest
 from flax import nnx
 
 import qsynapse_jax as qs
-from tests.nn.layers import SIZE, WIRES, small_layer
+from tests.training.models import KEY, SIZE, Counted, assert_same, modal, numbers, samples, software, tile
+from tests.unchecked import unchecked
 
 fit = qs.training.fit
-KEY = jax.random.key(0)
 
 
-class CountTraces(nnx.Module):
-    """A network that counts how often Python runs through it."""
-
-    def __init__(self, inner):
-        self.inner = inner
-        self.seen = nnx.static(Counter())
-
-    def __call__(self, x):
-        self.seen.shapes.append(x.shape)
-        return self.inner(x)
+def test_the_figures_of_a_run():
+    """Measured before the loop became one scan: the same order of samples and the same steps."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)).astype(np.float32)
+    y = (x @ rng.normal(size=(5, 3))).argmax(-1)
+    found = fit(software(7), (x, y), (x[:20], y[:20]), key=jax.random.key(3), epochs=4, batch_size=8)
+    np.testing.assert_allclose([e.loss for e in found], [1.1506181, 1.0895162, 1.0579762, 1.0560589], rtol=1e-6)
+    np.testing.assert_allclose([e.accuracy for e in found], [0.6, 0.6, 0.65, 0.65], atol=1e-6)
 
 
-class Counter:
-    def __init__(self):
-        self.shapes = []
-
-
-def samples(n=20, seed=0):
-    """Inputs and labels that a matrix can tell apart."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, SIZE[0])).astype(np.float32)
-    return x, (x @ rng.normal(size=SIZE)).argmax(axis=-1)
-
-
-def ideal():
-    return qs.nn.MLP([small_layer(wires=None)])
-
-
-def software():
-    return qs.nn.software_mlp(SIZE, rngs=nnx.Rngs(0))
-
-
-def state_of(network):
-    return nnx.to_pure_dict(nnx.state(network, nnx.Param))
-
-
-def assert_same(one, other):
-    jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-def test_a_step_is_compiled_once_and_moves_weights_not_cells_or_wires():
-    """Once for all epochs, and accuracy once: of a new layer, whose scale and wires began as Python numbers."""
-    network = CountTraces(qs.nn.MLP([small_layer(WIRES)]))
-    physical, parameters = nnx.to_pure_dict(nnx.state(network, qs.nn.Physical)), state_of(network)
-    fit(network, samples(20), samples(9, seed=1), key=KEY, epochs=3, batch_size=4)
-    assert sorted(network.seen.shapes) == [(4, SIZE[0]), (9, SIZE[0])]
-    assert_same(nnx.to_pure_dict(nnx.state(network, qs.nn.Physical)), physical)
-    moved = jax.tree.map(lambda new, old: bool(np.any(new != old)), state_of(network), parameters)
-    assert len(jax.tree.leaves(moved)) == 3
+@pytest.mark.slow  # compiles a circuit and its gradient; tests/training/test_learning.py trains through one by default
+def test_through_wires_a_step_is_compiled_once_and_moves_weights_not_cells_or_wires():
+    """Once for all epochs, and accuracy once; the figures are those measured before tiles were one object."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)).astype(np.float32)
+    y = (x @ rng.normal(size=(5, 3))).argmax(-1)
+    cell = qs.cells.Differential(qs.cells.Ladder(3, 80e3, 5e3, 1e6))
+    on = qs.tile.Tile(cell, wires=qs.crossbar.Wires(5.0, 5.0), shape=(4, 4))
+    network = software(7)
+    fit(network, (x, y), (x[:20], y[:20]), key=jax.random.key(3), epochs=4, batch_size=8)
+    network = Counted(qs.nn.convert(network, on))
+    physical, parameters = numbers(network, qs.nn.Physical), numbers(network, nnx.Param)
+    found = fit(network, (x, y), (x[:20], y[:20]), key=jax.random.key(3), epochs=3, batch_size=8)
+    np.testing.assert_allclose([e.loss for e in found], [0.9908051, 0.9770083, 0.9539739], rtol=1e-5)
+    assert sorted(network.seen.shapes) == [(8, 5), (20, 5)]
+    assert_same(numbers(network, qs.nn.Physical), physical)
+    # In batches, the circuits solved once for all of them.
+    assert float(qs.training.accuracy(network, x[:20], y[:20], 7)) == pytest.approx(found[-1].accuracy, abs=1e-7)
+    moved = jax.tree.map(lambda new, old: bool(np.any(new != old)), numbers(network, nnx.Param), parameters)
+    assert len(jax.tree.leaves(moved)) == 6
     assert all(jax.tree.leaves(moved))
 
 
@@ -73,7 +56,7 @@ def test_the_same_key_trains_the_same_network():
         for network, key in ((once, KEY), (again, KEY), (other, jax.random.key(1)))
     ]
     assert histories[0] == histories[1]
-    assert_same(state_of(once), state_of(again))
+    assert_same(numbers(once), numbers(again))
     assert histories[0] != histories[2]
 
 
@@ -98,18 +81,8 @@ def test_what_is_reported():
     x, y = samples(7, seed=1)
     right = np.asarray(network(jnp.asarray(x))).argmax(axis=-1) == y
     assert history[-1].accuracy == pytest.approx(right.mean(), abs=1e-7)
-    assert qs.training.accuracy(network, jnp.asarray(x), jnp.asarray(y)) == pytest.approx(right.mean(), abs=1e-7)
-
-
-def test_every_sample_has_its_turn_in_an_order_that_changes():
-    """With steps too small to move a weight, and one sample a step, each loss tells which sample it was."""
-    (x, y), network, losses = samples(6), software(), []
-    expected = [float(qs.training.cross_entropy(network(jnp.asarray(x[[k]])), jnp.asarray(y[[k]]))) for k in range(6)]
-    options = {"epochs": 3, "batch_size": 1, "learning_rate": 1e-30}
-    fit(network, (x, y), (x, y), key=KEY, on_step=lambda _, loss: losses.append(loss), **options)
-    orders = [tuple(np.abs(loss - np.array(expected)).argmin() for loss in losses[6 * k : 6 * k + 6]) for k in range(3)]
-    assert all(sorted(order) == list(range(6)) for order in orders)
-    assert len(set(orders)) == 3
+    for size in (None, 3, 7, 99):
+        assert qs.training.accuracy(network, x, y, size) == pytest.approx(right.mean(), abs=1e-7)
 
 
 def test_order_is_nothing_to_a_full_batch():
@@ -134,7 +107,8 @@ def test_a_full_batch_step_is_adam():
         return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(20), y])
 
     optimizer = optax.adam(optax.cosine_decay_schedule(0.1, 2, alpha=0.01))
-    parameters, state = (w, b), optimizer.init((w, b))
+    parameters: Any = (w, b)
+    state = optimizer.init(parameters)
     for _ in range(2):
         updates, state = optimizer.update(jax.grad(loss)(parameters), state)
         parameters = optax.apply_updates(parameters, updates)
@@ -148,58 +122,57 @@ def test_cross_entropy_is_that_of_the_label():
     np.testing.assert_allclose(qs.training.cross_entropy(logits, jnp.asarray([1, 2])), expected, rtol=1e-6)
 
 
-def test_cells_and_wires_are_trained_when_asked_for():
-    """Adam's first step is the learning rate, downhill: for every resistance 1 ohm against the sign of its gradient."""
-    network = qs.nn.MLP([small_layer(WIRES)])
-    x, y = map(jnp.asarray, samples())
-
-    @nnx.jit
-    def slopes(network):
-        wanted = nnx.DiffState(0, qs.nn.Physical)
-        return nnx.grad(lambda network: qs.training.cross_entropy(network(x), y), argnums=wanted)(network)
-
-    physical = nnx.to_pure_dict(nnx.state(network, qs.nn.Physical))
-    parameters = state_of(network)
-    gradient = nnx.to_pure_dict(slopes(network))
-    fit(network, (x, y), (x, y), key=KEY, epochs=1, batch_size=20, learning_rate=1.0, wrt=qs.nn.Physical)
-    after = nnx.to_pure_dict(nnx.state(network, qs.nn.Physical))
-    assert_same(state_of(network), parameters)
-    for new, old, slope in zip(*map(jax.tree.leaves, (after, physical, gradient)), strict=True):
-        # Adam divides by the slope's size plus 1e-8, which is not small beside the slope of a large resistance.
-        np.testing.assert_allclose(new - old, -slope / (abs(slope) + 1e-8), rtol=0, atol=0.05)
-        assert new != old
-
-
-@pytest.mark.parametrize("part", ["x", "parameters"])
-def test_a_loss_that_is_no_number_ends_training(part):
-    network, (x, y) = software(), samples()
-    if part == "x":
-        x[3, 2] = np.inf
-    else:
-        network.layers[0].bias.set_value(jnp.full(SIZE[1], jnp.nan))
-    epochs = []
-    message = r"^The loss became nan in epoch 1; lower `learning_rate`, now 0\.003\.$"
-    with pytest.raises(ValueError, match=message):
-        fit(network, (x, y), samples(), key=KEY, epochs=3, on_epoch=epochs.append)
+def test_a_loss_that_is_no_number_ends_training():
+    """The model is as after the last complete epoch, here none."""
+    network, epochs = software(), []
+    network.layers[0].bias.set_value(jnp.full(SIZE[1], jnp.nan))
+    with pytest.raises(qs.training.DivergedError, match=r"^The loss became nan in step 1 of epoch 1; lower the learn"):
+        fit(network, samples(), samples(), key=KEY, epochs=3, on_epoch=epochs.append)
     assert epochs == []
+
+
+def test_physical_parameters_are_not_trained():
+    network = qs.nn.convert(software(), tile())
+    message = r"`wrt` must not catch physical parameters, but it catches layers/0/kernel/tile: .*`codesign\.optimize`"
+    with pytest.raises(ValueError, match=message):
+        fit(network, samples(), samples(), key=KEY, wrt=nnx.Any(nnx.Param, qs.nn.Physical))
+
+
+X, Y = samples()
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epochs": 0}, r"`epochs` must be at least 1, but is 0\."),
-        ({"batch_size": -1}, r"`batch_size` must be at least 1, but is -1\."),
-        ({"learning_rate": 0.0}, r"`learning_rate` must be positive, but is 0\.0\."),
-        ({"learning_rate": float("nan")}, r"`learning_rate` must be positive, but is nan\."),
+        ({"epochs": 0}, r"^Argument `epochs` must be an integer of at least 1, but is 0\."),
+        ({"batch_size": -1}, r"`batch_size` must be an integer of at least 1, but is -1\."),
+        ({"learning_rate": 0.0}, r"`learning_rate` must be positive and finite, but is 0\."),
+        ({"learning_rate": float("nan")}, r"`learning_rate` must be positive and finite, but is nan\."),
+        ({"train": (X, Y[:-1])}, r"`x` of `train` must have shape \(n, \.\.\.\) .* are \(20, 5\) and \(19,\)\."),
+        ({"test": (X, Y[:-1])}, r"`x` of `test` must have shape .* are \(20, 5\) and \(19,\)\."),
+        ({"train": (X[:0], Y[:0])}, r"`train` must have shape .* are \(0, 5\) and \(0,\)\."),
+        ({"train": (X[0], Y[:5])}, r"`train` must have shape .* are \(5,\) and \(5,\)\."),
+        ({"train": (1.0, 2)}, r"`train` must have shape .* are \(\) and \(\)\."),
         (
-            {"train": (np.zeros((4, 5)), np.zeros(3, int))},
-            r"`train` must hold inputs \(n, features\) and labels \(n,\)",
+            {"test": (X[:, :4], Y)},
+            r"`test` must have the shape of those of `train`, \(n, 5\), but have shape \(20, 4\)",
         ),
-        ({"train": (np.zeros((0, 5)), np.zeros(0, int))}, r"`train` must hold .* shapes are \(0, 5\) and \(0,\)\."),
-        ({"train": (np.zeros(5), np.zeros(5, int))}, r"`train` must hold .* shapes are \(5,\) and \(5,\)\."),
+        ({"train": (X, np.eye(3)[Y])}, r"`y` of `train` must be integers .*one-hot\?\); give `y\.argmax\(axis=-1\)`"),
+        ({"test": (X, Y * 1.0)}, r"`y` of `test` must be integers .* dtype float64 .*; give `y\.astype\(int\)`\."),
+        ({"train": (X, Y + 1)}, r"`y` of `train` must be from 0 to 2 for a model of 3 outputs, but y\[\d+\] = 3\."),
+        ({"test": (X, Y - 1)}, r"`y` of `test` must be from 0 to 2 for a model of 3 outputs, but y\[\d+\] = -1\."),
+        ({"train": (np.where(X[3, 2] == X, np.nan, X), Y)}, r"`x` of `train` must be finite, but x\[3, 2\] = nan;"),
+        ({"test": (jnp.where(X[3, 2] == X, np.inf, X), Y)}, r"`x` of `test` must be finite, but x\[3, 2\] = inf;"),
+        ({"train": (X.astype(str), Y)}, r"`x` of `train` must be an array of real numbers, but has dtype <U"),
+        ({"resume": True}, r"`checkpoint` must be a folder where `resume` is asked for, but is None\."),
+        ({"rule": 3}, r"`rule` must be an Optax transformation, .* but is a int\."),
+        ({"digital": optax.sgd(0.1)}, r"`digital` belongs to in-place rules"),
+        ({"wrt": qs.nn.Physical}, r"`wrt` must catch variables of the model, but catches none"),
+        ({"wrt": lambda path, variable: "count" in path}, r"but it catches layers/3/rngs/count, which have no slope"),
     ],
 )
 def test_arguments(changed, message):
-    arguments = {"train": samples(), "test": samples(), "key": KEY} | changed
-    with pytest.raises(ValueError, match=f"^Argument {message}"):
-        fit(software(), **arguments)
+    """Refused before any work: no step is made."""
+    arguments = {"train": (X, Y), "test": (X, Y), "key": KEY, "on_step": lambda *step: pytest.fail("worked")} | changed
+    with unchecked(), pytest.raises(ValueError, match=message):
+        fit(modal(), **arguments)

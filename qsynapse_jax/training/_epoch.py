@@ -1,0 +1,158 @@
+"""One pass over the samples as one compiled scan, and one step for those who bring their own batches."""
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from qsynapse_jax._fields import as_whole
+from qsynapse_jax.nn import outer_gradients
+from qsynapse_jax.training._data import check_samples
+from qsynapse_jax.training._forward import kept, outputs_of, training_model
+from qsynapse_jax.training._loop import Course, OnStep, run, scan_steps
+from qsynapse_jax.training._state import Gradient, InPlace, State, others_of
+
+
+class Metrics(eqx.Module):
+    """What an epoch was like: the loss before every step, shape (steps,)."""
+
+    losses: Float[Array, " steps"]
+
+    @property
+    def loss(self) -> Float[Array, ""]:
+        """Mean of the losses."""
+        return jnp.mean(self.losses)
+
+
+def epoch(
+    state: State, x: Any, y: Any, batch_size: int = 64, *, on_step: OnStep | None = None
+) -> tuple[State, Metrics]:
+    """One pass over the samples in a new random order; the last incomplete batch is left out, another one every time.
+
+    The order and all steps are one `lax.scan`, compiled once per shape of the samples and size of the batch.
+
+    Args:
+        state: as `init` or the last epoch gave it.
+        x: inputs (n, ...), e.g. (n, features) or images (n, height, width, channels).
+        y: labels (n,), integers from 0.
+        batch_size: samples per step, cut down to n.
+        on_step: called after every step with its number in the whole run and its loss.
+
+    Returns:
+        The new state, and the losses.
+
+    Raises:
+        ValueError: inputs and labels that do not belong together, are not finite, or out of range.
+        DivergedError: a step whose loss is not finite; the last good state is its `state`.
+    """
+    batch_size = as_whole(batch_size, "batch_size", 1)
+    x, y = check_samples(x, y, state, batch_size)
+    return checked_epoch(state, x, y, batch_size, on_step)
+
+
+def checked_epoch(
+    state: State, x: jax.Array, y: jax.Array, batch_size: int, on_step: OnStep | None
+) -> tuple[State, Metrics]:
+    """The same for samples that have been checked."""
+    number, steps = int(state.epoch) + 1, len(x) // min(batch_size, len(x))
+
+    def message(step: int, loss: float) -> str:
+        what = f"The parameters diverged at a loss of {loss:g}" if np.isfinite(loss) else f"The loss became {loss}"
+        return (
+            f"{what} in step {step} of epoch {number}; lower the learning rate. The last good state is the attribute "
+            "`state` of this error."
+        )
+
+    state, losses = run(_epoch, (state, x, y), batch_size, steps, on_step, message, epoch=number)
+    return state, Metrics(losses)
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _epoch(
+    run: tuple[State, jax.Array, jax.Array], listener: Any, limit: Any, reports: bool, batch_size: int
+) -> tuple[State, Course]:
+    state, x, y = run
+    batch_size = min(batch_size, len(x))
+    steps = len(x) // batch_size
+    key, ordering = jax.random.split(state.key)
+    order = jax.random.permutation(ordering, len(x))[: steps * batch_size].reshape(steps, batch_size)
+
+    def update(state: State, batch: jax.Array) -> Any:
+        return advanced(state, x[batch], y[batch])
+
+    first, state = state.step, eqx.tree_at(lambda s: s.key, state, key)
+    state, course = scan_steps(update, state, order, limit=limit, listener=listener, reports=reports, first=first)
+    finished = (course.done == steps).astype(state.epoch.dtype)
+    return eqx.tree_at(lambda s: s.epoch, state, state.epoch + finished), course
+
+
+def step(state: State, x: Any, y: Any) -> tuple[State, Float[Array, ""]]:
+    """One step on one batch, for loops of one's own: may be jitted, donated, sharded; nothing is checked.
+
+    Args:
+        state: as `init` or the last step gave it.
+        x: inputs (batch, ...).
+        y: labels (batch,).
+
+    Returns:
+        The new state, and the loss before the step.
+    """
+    state, loss, _ = advanced(state, x, y)
+    return state, loss
+
+
+def advanced(state: State, x: jax.Array, y: jax.Array) -> tuple[State, Array, Array]:
+    """The state after a step on a batch, the loss before it, and whether all parameters are still finite."""
+    rule = state.rule
+    new, loss = _by_gradient(state, rule, x, y) if isinstance(rule, Gradient) else _in_place(state, rule, x, y)
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(new.parameters)]
+    return eqx.tree_at(lambda s: s.step, new, state.step + 1), loss, jnp.all(jnp.stack(finite))
+
+
+def _by_gradient(state: State, rule: Gradient, x: jax.Array, y: jax.Array) -> tuple[State, Array]:
+    def loss_of(parameters: Any) -> tuple[Array, Any]:
+        outputs, rest = outputs_of(state.graphdef, state.wrt, parameters, state.rest, x)
+        return _scalar(state.loss(outputs, y)), rest
+
+    (loss, rest), slope = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
+    updates, memory = rule.optimizer.update(slope, state.rule_state, state.parameters)
+    parameters: Any = optax.apply_updates(state.parameters, updates)
+    return _replaced(state, parameters, rest, memory), loss
+
+
+def _in_place(state: State, rule: InPlace, x: jax.Array, y: jax.Array) -> tuple[State, Array]:
+    def loss_of(model: Any) -> tuple[Array, None]:
+        return _scalar(state.loss(model(x), y)), None
+
+    model = training_model(state.graphdef, state.parameters, state.rest)
+    others = others_of(model, state.wrt)
+    found = outer_gradients(loss_of, model, wrt=others)
+    memory, digital = state.rule_state
+    model, memory = rule.rule.update(found.model, memory, found.outer, jax.random.fold_in(state.key, state.step))
+    if rule.digital is not None:
+        values = nnx.state(model, others_of(model, state.wrt))
+        updates, digital = rule.digital.update(found.gradient, digital, values)
+        nnx.update(model, optax.apply_updates(values, updates))
+    _, parameters, rest = nnx.split(model, state.wrt, ...)
+    return _replaced(state, kept(state.parameters, parameters), kept(state.rest, rest), (memory, digital)), found.value
+
+
+def _replaced(state: State, parameters: Any, rest: Any, memory: Any) -> State:
+    return eqx.tree_at(
+        lambda s: (s.parameters, s.rest, s.rule_state),
+        state,
+        (parameters, rest, memory),
+        is_leaf=lambda node: node is None,
+    )
+
+
+def _scalar(loss: Any) -> Array:
+    if jnp.shape(loss) != ():
+        raise ValueError(f"Argument `loss` must return a scalar, but its result has shape {jnp.shape(loss)}.")
+    return loss

@@ -1,0 +1,191 @@
+"""Descent as one compiled scan: it stops at the first step that is not finite, and tells how far it is."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import io_callback
+from jaxtyping import Array, Bool, Float, Int
+
+OnStep = Callable[[int, float], None]
+# One step: (carry, item) -> (carry, loss, whether the new carry may be kept).
+Update = Callable[[Any, Any], tuple[Any, Float[Array, ""], Bool[Array, ""]]]
+
+# Those who listen to running loops, by the number the compiled program is given: a program that held the listener
+# itself would have to be compiled again for every other one.
+_listeners: dict[int, Callable[[int, float], bool]] = {}
+_numbers = itertools.count(1)
+
+
+class DivergedError(RuntimeError):
+    """A loss, or what a step made of the parameters, is not finite.
+
+    Attributes:
+        state: the last good state, before the step that led there.
+        epoch: number of the epoch, from 1; `None` where there are none.
+        step: number of the step within the epoch, from 1.
+        loss: of that step.
+    """
+
+    def __init__(self, message: str, *, state: Any, step: int, loss: float, epoch: int | None = None):
+        super().__init__(message)
+        self.state, self.step, self.loss, self.epoch = state, step, loss, epoch
+
+
+class Course(eqx.Module):
+    """How a descent went.
+
+    Attributes:
+        losses: before every step; NaN for steps that were not made.
+        done: steps before the first one that failed: all of them where none did.
+    """
+
+    losses: Float[Array, " steps"]
+    done: Int[Array, ""]
+
+
+def descend(
+    update: Update, carry: Any, steps: int, *, on_step: OnStep | None = None, message: Callable[..., str] | None = None
+) -> tuple[Any, Float[Array, " steps"]]:
+    """Moves `carry` by so many steps, as one compiled scan that ends at the first step that is not finite.
+
+    Args:
+        update: one step, `carry, loss, good = update(carry, number)` with the number counted from 0: any function that
+            JAX can trace. What it makes of the carry is kept where the loss is finite and `good` is true.
+        carry: a tree of arrays.
+        steps: at least 1.
+        on_step: called after every step with its number, from 1, and its loss.
+        message: text of the error for the number of a step, from 1, and its loss.
+
+    Returns:
+        The carry after the last step, and the losses before every step.
+
+    Raises:
+        DivergedError: a step that is not kept; `state` is the carry before the step that led there.
+    """
+
+    @partial(jax.jit, static_argnums=(3, 4))
+    def program(carry: Any, listener: Any, limit: Any, reports: bool, steps: int) -> tuple[Any, Course]:
+        numbers = jnp.arange(steps, dtype=jnp.int32)
+        return scan_steps(update, carry, numbers, limit=limit, listener=listener, reports=reports)
+
+    message = message or (lambda step, loss: f"The loss became {loss} in step {step}.")
+    return run(program, carry, steps, steps, on_step, message)
+
+
+def scan_steps(
+    update: Update, carry: Any, items: Any, *, limit: Any, listener: Any, reports: bool, first: Any = 0
+) -> tuple[Any, Course]:
+    """Steps along the first axis of `items`, to be traced: `carry, loss, good = update(carry, item)`.
+
+    A step that is not kept ends the descent. So does `limit`, a number of steps, without another compilation. Where it
+    `reports`, the `listener`, a number that `run` gives, hears of every step: its number, counted on from `first`.
+    """
+    # Of all losses, so that a step that is left out can be told from one that is made.
+    kind = jnp.result_type(float)
+
+    def step(carry: Any, item: Any, number: Array) -> tuple[Any, Array, Array]:
+        new, loss, good = update(carry, item)
+        good = good & jnp.isfinite(loss)
+        if reports:
+            # No debug callback: a scan goes on after one that failed, and Ctrl-C could not end it.
+            heard = io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, first + number + 1, loss)
+            good = good & heard
+        return jax.tree.map(lambda now, was: jnp.where(good, now, was), new, carry), loss.astype(kind), good
+
+    def turn(state: tuple[Any, Array], numbered: tuple[Array, Any]) -> tuple[tuple[Any, Array], Array]:
+        (carry, done), (number, item) = state, numbered
+        wanted = (done == number) & (number < limit)
+        left_out = (carry, jnp.full((), jnp.nan, kind), jnp.zeros((), bool))
+        carry, loss, good = jax.lax.cond(wanted, lambda: step(carry, item, number), lambda: left_out)
+        return (carry, done + good), loss
+
+    steps = jax.tree.leaves(items)[0].shape[0]
+    numbers = jnp.arange(steps, dtype=jnp.int32)
+    (carry, done), losses = jax.lax.scan(turn, (carry, jnp.zeros((), jnp.int32)), (numbers, items))
+    return carry, Course(losses, done)
+
+
+def run(
+    program: Any,
+    arguments: Any,
+    static: Any,
+    steps: int,
+    on_step: OnStep | None,
+    message: Callable[[int, float], str],
+    *,
+    epoch: int | None = None,
+) -> tuple[Any, Float[Array, " steps"]]:
+    """What a jitted `program(arguments, listener, limit, reports, static)`, a `scan_steps`, gives, or its error."""
+    if on_step is None:
+        carry, course = wait(program(arguments, 0, steps, False, static))
+    else:
+        carry, course = _heard(program, arguments, static, steps, on_step)
+    done = int(course.done)
+    if done == steps:
+        return carry, course.losses
+    # What led to a bad loss was the step before: the same again without it. The first one has none before it.
+    good, _ = wait(program(arguments, 0, max(done - 1, 0), False, static))
+    loss = float(course.losses[done])
+    raise DivergedError(message(done + 1, loss), state=good, step=done + 1, loss=loss, epoch=epoch)
+
+
+def _heard(program: Any, arguments: Any, static: Any, steps: int, on_step: OnStep) -> Any:
+    """What a program gives that reports its steps; it ends at the first one that the listener fails to hear."""
+    failures: list[BaseException] = []
+    found: list[Any] = []
+    ended = threading.Event()
+
+    def listen(step: int, loss: float) -> bool:
+        try:
+            if not failures:
+                on_step(step, loss)
+        except BaseException as error:  # raised below as it is; what leaves this function becomes an error of XLA
+            failures.append(error)
+        return not failures
+
+    def work() -> None:
+        try:
+            found.append(wait(compiled(arguments, listener, steps)))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ended.set()
+
+    listener = next(_numbers)
+    compiled = program.lower(arguments, listener, steps, True, static).compile()
+    _listeners[listener] = listen
+    # A program with reports keeps the thread that calls it, in which Ctrl-C would then not act before its end.
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while not ended.wait(0.1):
+            pass
+    except BaseException as error:
+        failures.insert(0, error)
+        ended.wait()
+    finally:
+        del _listeners[listener]
+    if failures:
+        raise failures[0]
+    return found[0]
+
+
+def wait(tree: Any) -> Any:
+    """The tree itself once it is computed; Ctrl-C acts meanwhile, as it does not within `block_until_ready`."""
+    for leaf in jax.tree.leaves(tree):
+        pause = 1e-4
+        while not getattr(leaf, "is_ready", lambda: True)():  # keys of random numbers cannot be asked
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+    return tree
+
+
+def _tell(listener: Any, number: Any, loss: Any) -> np.bool_:
+    return np.bool_(_listeners[int(listener)](int(number), float(loss)))

@@ -1,0 +1,4 @@
+"""In-place learning rules: what rows and columns of an array receive moves its weights."""
+
+from qsynapse_jax.training.rules._base import AbstractRule as AbstractRule
+from qsynapse_jax.training.rules._outer_sgd import OuterSGD as OuterSGD

@@ -1,0 +1,101 @@
+"""In-place rules: every rule keeps the contract, and plain descent by outer products is Optax's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import qsynapse_jax as qs
+from tests.training.models import KEY, assert_same, modal, numbers, samples, software, tile
+
+T = qs.training
+# A new rule is entered here.
+RULES = [T.rules.OuterSGD(0.1)]
+
+
+@pytest.fixture(params=RULES, ids=lambda rule: type(rule).__name__)
+def rule(request):
+    return request.param
+
+
+def on_crossbars(network=None):
+    return qs.nn.convert(software(4) if network is None else network, tile())
+
+
+def weights(model):
+    return {path: layer.kernel.weight.get_value() for path, layer in qs.nn.crossbar_layers(model).items()}
+
+
+def test_a_rule_moves_all_matrices_and_nothing_else(rule):
+    x, y = samples()
+    network = on_crossbars()
+    state, metrics = T.epoch(T.init(network, rule, key=KEY), x, y, 10)
+    after = T.model(state)
+    assert np.isfinite(metrics.losses).all()
+    assert all(np.any(weights(after)[path] != w) for path, w in weights(network).items())
+    for layer, old in zip(qs.nn.crossbar_layers(after).values(), qs.nn.crossbar_layers(network).values(), strict=True):
+        assert_same((layer.scale.get_value(), layer.bias.get_value()), (old.scale.get_value(), old.bias.get_value()))
+    assert_same(numbers(after, qs.nn.Physical), numbers(network, qs.nn.Physical))
+
+
+def test_a_rule_learns_and_continues_where_it_was(rule, tmp_path):
+    x, y = samples(60)
+    state = T.init(on_crossbars(), rule, key=KEY, digital=optax.sgd(0.1))
+    losses = []
+    for _ in range(5):
+        T.save(state, tmp_path)
+        state, metrics = T.epoch(state, x, y, 10)
+        losses.append(float(metrics.loss))
+    assert losses[-1] < losses[0]
+    again, _ = T.epoch(
+        T.restore(tmp_path, like=T.init(on_crossbars(), rule, key=KEY, digital=optax.sgd(0.1))), x, y, 10
+    )
+    assert_same(numbers(T.model(again)), numbers(T.model(state)))
+
+
+def test_a_model_without_matrices_on_crossbars_is_refused(rule):
+    with pytest.raises(ValueError, match=r"`model` must have master weights .* has no layer on crossbars; convert it"):
+        T.init(software(), rule, key=KEY)
+
+
+def test_outer_sgd_is_sgd_on_the_master_weights():
+    """With dropout and batch statistics between the layers, and the other parameters on Optax's own descent."""
+    x, y = samples()
+    found = []
+    for rule, digital in ((optax.sgd(0.05), None), (T.rules.OuterSGD(0.05), optax.sgd(0.05))):
+        state = T.init(on_crossbars(modal()), rule, key=KEY, digital=digital)
+        state, metrics = T.epoch(state, x, y, 10)
+        found.append((metrics.losses, numbers(T.model(state))))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *found)
+
+
+class Recorder(T.rules.AbstractRule):
+    """Keeps what it is given."""
+
+    def init(self, model):
+        return {path: jnp.zeros(w.shape) for path, w in weights(model).items()}, jnp.zeros(2, jnp.uint32)
+
+    def update(self, model, rule_state, outer, key):
+        assert {path: (o.x.shape, o.delta.shape) for path, o in outer.items()} == {
+            "layers/0": ((10, 5), (10, 4)),
+            "layers/1": ((10, 4), (10, 3)),
+        }
+        return model, ({path: o.x.T @ o.delta for path, o in outer.items()}, jax.random.key_data(key))
+
+
+def test_a_rule_receives_the_factors_of_every_presentation_and_a_new_key():
+    """Their product is the slope of the loss in the matrix."""
+    x, y = map(jnp.asarray, samples(10))
+    network = on_crossbars()
+    step = jax.jit(T.step)
+    state, _ = step(first := T.init(network, Recorder(), key=KEY), x, y)
+    (slopes, key), _ = state.rule_state
+    gradient = nnx.jit(nnx.grad(lambda model: T.cross_entropy(model(x), y)))(network)
+    for number, path in enumerate(slopes):
+        expected = gradient["layers"][number]["kernel"]["weight"].get_value()
+        np.testing.assert_allclose(slopes[path], expected, rtol=1e-5, atol=1e-6)
+    (_, later), _ = step(state, x, y)[0].rule_state
+    assert np.any(later != key)
+    assert_same(numbers(T.model(state)), numbers(T.model(first)))
