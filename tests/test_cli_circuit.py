@@ -1,9 +1,11 @@
 """`qsynapse solve` and `qsynapse spice`: a stored circuit, its currents and its netlist, and wrong use."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import jax
@@ -95,7 +97,7 @@ def test_many_inputs_in_the_precision_of_g(folder, capsys):
     run("solve", "array.npz", "--out", "solution.npz")
     printed, found = capsys.readouterr().out, solution("solution.npz")
     assert found["i_out"].dtype == np.float32
-    assert not jax.config.jax_enable_x64
+    assert not jax.config.read("jax_enable_x64")
     assert found["i_out"].shape == (5, 4, 2)
     assert found["v_word"].shape == (5, 4, 3, 2)
     assert found["residual"].shape == (5, 4)
@@ -140,7 +142,7 @@ WRONG = {
     "v_in too short": ({"v_in": V[:2]}, "`v_in` must have shape (*batch, wl) with wl = 3"),
     "v_out too long": ({"v_out": V}, "`v_out` must have shape (bl,) or (*batch, bl) with bl = 2"),
     "wires of another array": ({"r_word": V**2}, "`r_word` must be a scalar or have shape (2,) (bl)"),
-    "negative wire": ({"r_bit": -1.0}, "`r_bit` must be non-negative and finite, but r_bit = -1.0 ohm"),
+    "negative wire": ({"r_bit": -1.0}, "`r_bit` must be non-negative"),
     "integer g": ({"g": np.ones((3, 2), int)}, "`g` must be a float32 or float64 array, but has dtype int64; convert"),
     "integer v_in": ({"v_in": np.ones(3, int)}, "e.g. `v_in=v_in.astype(float)`"),
     "half precision": ({"g": G.astype(np.float16)}, "`g` must be a float32 or float64 array, but has dtype float16"),
@@ -151,7 +153,7 @@ WRONG = {
     "law without parameter": ({"law": "sinh"}, "`law` is 'sinh', which needs the array `k`; add it"),
     "parameter without law": ({"k": 2.0}, "`k` belongs to the law 'sinh', but `law` is 'ohmic'; set `law='sinh'`"),
     "k of another array": ({"law": "sinh", "k": V}, "`k` must be a scalar or have the shape of `g`, (3, 2)"),
-    "negative r": ({"law": "series", "r": -1.0}, "`r` of `Series` must be non-negative"),
+    "negative r": ({"law": "series", "r": -1.0}, "`r` must be non-negative"),
     "one coefficient": ({"law": "polynomial", "coefficients": 1.0}, "`coefficients` must have shape (n,), but has"),
 }
 
@@ -161,7 +163,7 @@ WRONG = {
 def test_a_wrong_file_is_one_message_and_nothing_is_written(folder, capsys, command, case):
     change, message = WRONG[case]
     stored(**{name: value for name, value in (PLAIN | change).items() if value is not None})
-    assert message in refused(capsys, command, "array.npz", "--out", "out")
+    assert message in refused(capsys, command, "array.npz", "--out", "out.npz")
     assert [path.name for path in folder.iterdir()] == ["array.npz"]
 
 
@@ -183,16 +185,18 @@ def test_what_is_no_npz_file(folder, capsys, command):
 def test_an_output_that_cannot_be_is_refused_before_the_work(folder, capsys, command):
     stored(**PLAIN)
     before = Path("array.npz").read_bytes()
-    Path("link").symlink_to("array.npz")
-    for name in ("array.npz", "./array.npz", "link"):
+    Path("link.npz").symlink_to("array.npz")
+    for name in ("array.npz", "./array.npz", "link.npz"):
         assert "`out` must not be the input" in refused(capsys, command, "array.npz", "--out", name)
     assert Path("array.npz").read_bytes() == before
-    message = refused(capsys, command, "array.npz", "--out", "new/folder/out")
+    message = refused(capsys, command, "array.npz", "--out", "new/folder/out.npz")
     assert "new/folder does not; make it first, e.g. `mkdir -p new/folder`" in message
-    assert "array.npz does not; make" in refused(capsys, command, "array.npz", "--out", "array.npz/out")
-    assert "is a folder or a device" in refused(capsys, command, "array.npz", "--out", ".")
-    assert "is a folder or a device" in refused(capsys, command, "array.npz", "--out", "/dev/null")
-    assert {path.name for path in folder.iterdir()} == {"array.npz", "link"}
+    assert "array.npz does not; make" in refused(capsys, command, "array.npz", "--out", "array.npz/out.npz")
+    Path("folder.npz").mkdir()
+    Path("null.npz").symlink_to("/dev/null")
+    assert "is a folder or a device" in refused(capsys, command, "array.npz", "--out", "folder.npz")
+    assert "is a folder or a device" in refused(capsys, command, "array.npz", "--out", "null.npz")
+    assert {path.name for path in folder.iterdir()} == {"array.npz", "link.npz", "folder.npz", "null.npz"}
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="wants a folder in which not even root can write")
@@ -200,6 +204,51 @@ def test_a_folder_that_takes_no_files(folder, capsys):
     stored(**PLAIN)
     message = refused(capsys, "solve", "array.npz", "--out", "/proc/solution.npz")
     assert "`out` must be a file that can be written, but /proc/solution.npz is not (" in message
+
+
+def test_a_solution_is_an_npz_file_and_called_one(folder, capsys):
+    stored(**PLAIN)
+    message = refused(capsys, "solve", "array.npz", "--out", "x.csv")
+    assert "`out` must be an .npz file, but is x.csv; choose e.g. `--out x.npz`" in message
+
+
+def test_a_header_that_claims_more_than_is_there(folder, capsys):
+    """NumPy would allocate 298 GiB before it reads 48 bytes."""
+    stored(**PLAIN)
+    with zipfile.ZipFile("array.npz") as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    members["g.npy"] = members["g.npy"].replace(b"(3, 2), }           ", b"(200000, 200000), } ")
+    with zipfile.ZipFile("array.npz", "w") as changed:
+        for name, content in members.items():
+            changed.writestr(name, content)
+    message = refused(capsys, "solve", "array.npz")
+    assert "Array `g` of array.npz cannot be read (its header claims 320,000,000,000 bytes, but" in message
+
+
+NOTES = {
+    "uS for S": ({"g": 1e6 * G}, "note: the largest conductance in `g` is"),
+    "mV for V": ({"v_in": np.full(3, 200.0)}, "note: the largest voltage in `v_in` is 200 V; `v_in` is in V."),
+    "kohm for ohm": ({"r_word": 1e6}, "note: the wires take 9"),
+}
+
+
+@pytest.mark.parametrize("case", NOTES)
+def test_what_looks_like_another_unit_is_noted(folder, capsys, case):
+    change, note = NOTES[case]
+    stored(**PLAIN | change)
+    run("solve", "array.npz")
+    assert note in capsys.readouterr().out
+
+
+def test_the_solution_is_there_though_nobody_reads_the_table(folder):
+    stored(**PLAIN)
+    program = "from qsynapse_jax.cli import main; main(['solve', 'array.npz', '--out', 'solution.npz'])"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", program], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode != 0
+    assert solution("solution.npz")["i_out"].shape == (2,)
 
 
 def test_what_overflows_the_precision_of_g_is_refused(folder, capsys):

@@ -1,13 +1,12 @@
 """`qsynapse codesign` as a designer meets it: resistors, figures before and after, and what is refused."""
 
-import json
-
 import numpy as np
 import pytest
 
 from qsynapse_jax.cli import main
+from qsynapse_jax.studies import find_run
 
-QUICK = ["codesign", "--dataset", "none", "--bits", "2", "--tile", "8", "--steps", "3"]
+QUICK = ["codesign", "--dataset", "none", "--bits", "2", "--tile-shape", "8", "--steps", "3"]
 WRONG = {
     "switch upside down": (["--r-on", "5e5"], "`r_off` must be a"),
     "no bits": (["--bits", "0"], "`bits` must be an integer from 1"),
@@ -16,8 +15,9 @@ WRONG = {
     "unknown series": (["--series", "E7"], "`series` must be one of E6, E12"),
     "two ways to round": (["--series", "E24", "--increment", "10"], "either `series` or `increment`"),
     "no increment": (["--increment", "0"], "`increment` must be positive"),
+    "empty layer": (["--hidden", "0"], "`hidden` must hold positive"),
     "negative spread": (["--sigma-on", "-1"], "`sigma_on_device` must be non-negative"),
-    "odd tile": (["--tile", "63"], "bit lines even"),
+    "odd tile": (["--tile-shape", "63"], "bit lines even"),
     "no steps": (["--steps", "0"], "`steps` must be positive"),
     "nothing counts": (["--error", "0", "--network", "0"], "nothing would count"),
     "unknown data set": (["--dataset", "mnst"], "Did you mean 'mnist'"),
@@ -26,22 +26,27 @@ WRONG = {
 
 @pytest.mark.slow
 def test_it_ends_with_resistors_figures_and_a_picture(tmp_path, capsys):
-    main([*QUICK, "--increment", "250", "--r-off", "6e3", "--out", str(tmp_path)])
+    out = tmp_path / "out"
+    main([*QUICK, "--increment", "250", "--r-off", "6e3", "--out", str(out)])
     printed = capsys.readouterr().out
-    result = json.loads((tmp_path / "result.json").read_text())
-    designs = result["resistors_ohm"]
-    assert list(designs) == ["R, 2R, 4R", "R as found", "closed form", "found", "x 250 ohm"]
+    record = find_run(out)
+    names = ["R, 2R, 4R", "R as found", "closed form", "found", "x 250 ohm"]
+    designs = {name: record.data[f"resistors/{name}"] for name in names}
     np.testing.assert_allclose(designs["R, 2R, 4R"], [8e3, 16e3])
-    made = np.array(designs["x 250 ohm"])
-    np.testing.assert_allclose(made, 250 * np.round(np.array(designs["found"]) / 250))
+    made = designs["x 250 ohm"]
+    np.testing.assert_allclose(made, 250 * np.round(designs["found"] / 250))
     assert f"Use these resistors [ohm]: {made[0]:,.0f}, {made[1]:,.0f}" in printed
-    # Units are not taken for markup, and a switch too poor for a plain ladder is not passed over in silence.
-    for expected in ("[LSB]", "[um2]", "moving 2 resistors", "needs an on/off ratio above"):
+    # Units are no markup, a switch too poor for a plain ladder is not passed over in silence, and every stage
+    # says what it does.
+    for expected in ("[LSB]", "[um2]", "moving 2 resistors", "measuring 5 designs", "needs an on/off ratio above"):
         assert expected in " ".join(printed.split()), expected
-    inl = {one["name"]: one["ours"] for one in result["figures"]}
+    inl = {one.name: one.ours or 0.0 for one in record.figures}
     assert inl["cell_inl: closed form"] < 1e-4 < inl["cell_inl: R, 2R, 4R"]
-    assert len(result["objective"]) == 4
-    assert (tmp_path / "codesign.png").stat().st_size > 5000
+    assert record.data["objective"].shape == (4,)
+    assert (out / "result.json").stat().st_size < 20_000
+    assert (out / "codesign.png").stat().st_size > 5000
+    main([*QUICK, "--increment", "250", "--r-off", "6e3", "--resume", "--out", str(out)])
+    assert "is complete already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("case", WRONG, ids=str)
@@ -53,4 +58,4 @@ def test_wrong_use_is_one_message_and_leaves_nothing(case, tmp_path, capsys):
     output = capsys.readouterr()
     assert message in output.err
     assert "Traceback" not in output.err
-    assert not (tmp_path / "out" / "result.json").exists()
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,5 @@
-"""The commands for a single circuit, stored as a file: solve it, or hand it to ngspice."""
+"""`qsynapse solve`: the currents of one stored circuit, and what its wires cost."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from qsynapse_jax.cli._problem import Problem, read_problem
-from qsynapse_jax.cli._report import print_files
-from qsynapse_jax.cli._store import prepare_file, write_arrays
-from qsynapse_jax.crossbar import Solution, solve, to_spice
+from qsynapse_jax.cli._output import print_files, print_line
+from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve
+from qsynapse_jax.studies import check_output_file, quantity, write_arrays
 
 # A table that fits a screen; of a longer one its two ends.
-LONGEST_TABLE, SHOWN_AT_AN_END = 20, 8
+_LONGEST_TABLE, _SHOWN_AT_AN_END = 20, 8
+# Beyond any crosspoint [S] and any read voltage [V] of a resistive memory; and a share of the voltage lost in wires at
+# which nobody would build.
+_LARGE_CONDUCTANCE, _LARGE_VOLTAGE, _ALMOST_ALL = 0.1, 10.0, 0.9
 
 
 @dataclass(frozen=True)
@@ -45,53 +46,32 @@ class Solve:
     """Steps after which to give up; 200 + 20 (word lines + bit lines) where not given."""
 
     def run(self, console: Console) -> None:
-        problem = read_problem(self.file)
+        circuit = read_circuit(self.file)
         if self.out is not None:
-            prepare_file(self.out, source=self.file)
-        with problem.precision():
+            check_output_file(self.out, source=self.file, suffix=".npz")
+        with circuit.precision():
             sol = solve(
-                problem.g,
-                problem.v_in,
-                problem.wires(),
-                v_out=problem.v_out,
-                cell=problem.cell(),
+                circuit.g,
+                circuit.v_in,
+                circuit.wires(),
+                v_out=circuit.v_out,
+                cell=circuit.law(),
                 rtol=self.rtol,
                 max_steps=self.max_steps,
             )
         arrays = _arrays(sol)
-        console.print(f"{self.file}: {problem}", highlight=False, markup=False, soft_wrap=True)
-        console.print(_currents(arrays["i_out"]))
-        for line in _figures(problem, arrays, all_shown=arrays["i_out"].size <= LONGEST_TABLE):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        # Before anything is printed: whoever reads may stop after the first lines.
         if self.out is not None:
             write_arrays(self.out, arrays)
+        print_line(console, f"{self.file}: {circuit}")
+        console.print(_currents(arrays["i_out"]))
+        for line in _figures(circuit, arrays, all_shown=arrays["i_out"].size <= _LONGEST_TABLE):
+            print_line(console, line)
+        for note in _notes(circuit, arrays):
+            print_line(console, f"note: {note}")
+        if self.out is not None:
             console.print("Written:")
             print_files(console, [self.out])
-
-
-@dataclass(frozen=True)
-class Spice:
-    """Write one crossbar as a netlist for ngspice, which prints its bit-line currents."""
-
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The circuit, an .npz file as for `qsynapse solve`, with one vector of voltages."""
-    out: Path | None = None
-    """The netlist; beside the input with the ending .cir where not given."""
-
-    def run(self, console: Console) -> None:
-        problem = read_problem(self.file)
-        if problem.v_in.ndim > 1:
-            raise ValueError(
-                f"Argument `v_in` must be one vector of voltages for a netlist, but has shape {problem.v_in.shape}; "
-                "store each in a file of its own, e.g. with `v_in=v_in[0]`."
-            )
-        out = self.file.with_suffix(".cir") if self.out is None else self.out
-        prepare_file(out, source=self.file)
-        with problem.precision():
-            to_spice(problem.g, problem.v_in, problem.wires(), problem.cell(), out, v_out=problem.v_out)
-        console.print("Written:")
-        print_files(console, [out])
-        console.print(f"Run it: ngspice -b {shlex.quote(str(out))}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _arrays(sol: Solution) -> dict[str, np.ndarray]:
@@ -109,7 +89,7 @@ def _currents(i_out: np.ndarray) -> Table:
         table.add_column(name, justify="right")
     digits = 9 if i_out.dtype == np.float64 else 6
     rows = list(np.ndindex(i_out.shape))
-    cut = SHOWN_AT_AN_END if len(rows) > LONGEST_TABLE else len(rows)
+    cut = _SHOWN_AT_AN_END if len(rows) > _LONGEST_TABLE else len(rows)
     for number, index in enumerate(rows):
         if number == cut:
             table.add_row(*["..."] * len(table.columns))
@@ -119,19 +99,47 @@ def _currents(i_out: np.ndarray) -> Table:
     return table
 
 
-def _figures(problem: Problem, arrays: dict[str, np.ndarray], *, all_shown: bool) -> Iterator[str]:
+def _figures(circuit: Circuit, arrays: dict[str, np.ndarray], *, all_shown: bool) -> Iterator[str]:
     """Lines below the table: how to get the rest, how good the solution is, what the wires cost."""
     if not all_shown:
-        shown = 2 * SHOWN_AT_AN_END
+        shown = 2 * _SHOWN_AT_AN_END
         yield f"{shown} of {arrays['i_out'].size} currents are shown; --out FILE.npz writes all of them as `i_out`."
     yield f"iterations     {arrays['iterations']}"
     yield f"linear solves  {arrays['solves']}"
     yield f"residual       {np.max(arrays['residual']):.1e} (relative)"
     yield f"power balance  {np.max(np.abs(arrays['power_balance'])):.1e} (relative)"
-    v_out = np.zeros(problem.g.shape[1], problem.g.dtype) if problem.v_out is None else problem.v_out
-    applied = problem.v_in[..., :, None] - v_out[..., None, :]
-    drop = np.abs(applied - (arrays["v_word"] - arrays["v_bit"]))
+    applied, across = _applied(circuit), arrays["v_word"] - arrays["v_bit"]
+    # Voltages of nodes that connect to nothing are NaN.
+    drop = np.nan_to_num(np.abs(applied - across))
     worst = np.unravel_index(np.argmax(drop), drop.shape)
     *vector, word, bit = map(int, worst)
     place = f"word line {word}, bit line {bit}" + (f", input {', '.join(map(str, vector))}" if vector else "")
     yield f"worst IR drop  {drop[worst]:.4g} V of {abs(applied[worst]):.4g} V, at {place}"
+
+
+def _applied(circuit: Circuit) -> np.ndarray:
+    """Voltage between the terminals of the lines of every cell [V]."""
+    v_out = np.zeros(circuit.g.shape[1], circuit.g.dtype) if circuit.v_out is None else circuit.v_out
+    return circuit.v_in[..., :, None] - v_out[..., None, :]
+
+
+def _notes(circuit: Circuit, arrays: dict[str, np.ndarray]) -> Iterator[str]:
+    """What is possible, but more often a number in another unit."""
+    finite = circuit.g[np.isfinite(circuit.g)]
+    if finite.size and (largest := float(finite.max())) > _LARGE_CONDUCTANCE:
+        yield (
+            f"the largest conductance in `g` is {quantity(largest, 'S')}, a resistance of "
+            f"{quantity(1 / largest, 'ohm')}; `g` is in S."
+        )
+    for name in ("v_in", "v_out"):
+        volts = getattr(circuit, name)
+        if volts is not None and volts.size and (largest := float(np.abs(volts).max())) > _LARGE_VOLTAGE:
+            yield f"the largest voltage in `{name}` is {quantity(largest, 'V')}; `{name}` is in V."
+    applied = float(np.abs(_applied(circuit)).sum())
+    if applied > 0:
+        lost = 1 - float(np.nansum(np.abs(arrays["v_word"] - arrays["v_bit"]))) / applied
+        if lost > _ALMOST_ALL:
+            yield (
+                f"the wires take {100 * lost:.0f} % of the voltage, on average over the cells; the resistances of the "
+                "wires are in ohm, `g` is in S."
+            )

@@ -1,0 +1,122 @@
+"""The commands of `qsynapse`, and how each of them ends: done, refused in one message, or interrupted."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Annotated, Any, NoReturn
+
+import tyro
+from rich.console import Console
+
+import qsynapse_jax
+from qsynapse_jax.cli._codesign import Codesign
+from qsynapse_jax.cli._demo import Demo
+from qsynapse_jax.cli._evaluate import Evaluate
+from qsynapse_jax.cli._solve import Solve
+from qsynapse_jax.cli._spice import Spice
+from qsynapse_jax.cli._train import Train
+from qsynapse_jax.crossbar import ConvergenceError
+from qsynapse_jax.training import DivergedError
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Codesign, tyro.conf.subcommand("codesign")]
+    | Annotated[Solve, tyro.conf.subcommand("solve")]
+    | Annotated[Spice, tyro.conf.subcommand("spice")]
+)
+_DESCRIPTION = (
+    "Resistive-memory crossbars by Kirchhoff's equations: trained networks and single circuits. `qsynapse --version` "
+    "says which version this is; `qsynapse --tyro-print-completion bash` (or zsh, tcsh) prints a completion script."
+)
+# What an error adds for those who catch it in Python.
+_FOR_PYTHON = " The last good state"
+
+
+class _Ended(KeyboardInterrupt):
+    """The system asks this process to end."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; wrong use ends in one message and status 2, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"qsynapse {qsynapse_jax.__version__}")
+        return
+    with _signals() as received:
+        try:
+            command: Any = tyro.cli(
+                Command,  # pyright: ignore[reportArgumentType]
+                args=arguments,
+                prog="qsynapse",
+                description=_DESCRIPTION,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+            )
+            command.run(Console())
+        except KeyboardInterrupt as error:
+            _leave(received, error)
+        except BrokenPipeError:
+            _leave_quietly()
+        except (ValueError, OSError, ConvergenceError, DivergedError) as error:
+            # A signal that arrives inside a callback of XLA comes out as another error.
+            if received:
+                _leave(received, error)
+            _say(f"{str(error).partition(_FOR_PYTHON)[0]}{_notes(error)}")
+            sys.exit(2)
+        except Exception as error:
+            if received:
+                _leave(received, error)
+            raise
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Makes a request to end what Ctrl-C is; gives the signals that were received."""
+    received: list[int] = []
+
+    def end(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise _Ended
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    handled = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # `nohup` makes a process ignore the end of its terminal: that stands.
+    handled = [number for number in handled if signal.getsignal(number) != signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        handled = []
+    before = {number: signal.signal(number, end) for number in handled}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(received: list[int], error: BaseException) -> NoReturn:
+    """Says what is on disk and ends at once: while XLA compiles, an orderly end is a segmentation fault."""
+    number = received[0] if received else signal.SIGINT
+    with contextlib.suppress(OSError):
+        _say(f"interrupted.{_notes(error)}")
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def _leave_quietly() -> NoReturn:
+    """Whoever read the output has had enough of it."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(128 + getattr(signal, "SIGPIPE", 13))
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(f"qsynapse: {text}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _notes(error: BaseException) -> str:
+    """What is on disk, as far as it was noted while the error passed."""
+    return "".join(f" {note}" for note in getattr(error, "__notes__", ()))

@@ -1,0 +1,221 @@
+"""The main study: one network, four ways, from the same float weights and trained equally long."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from qsynapse_jax import nn
+from qsynapse_jax.crossbar import solve
+from qsynapse_jax.datasets import Dataset, load
+from qsynapse_jax.studies._config import NetworkConfig, read_config
+from qsynapse_jax.studies._progress import Progress, Silent
+from qsynapse_jax.studies._record import Record, TextTable, check_file, claim
+from qsynapse_jax.studies._store import CHECKPOINT_SECONDS, RECORD, RunFolder, find_run
+from qsynapse_jax.studies._weights import read_models, write_models
+from qsynapse_jax.training import Epoch, accuracy, fit
+
+ROWS = {
+    "float": "float software",
+    "quantized": "quantized, ideal wires",
+    "deployed": "same weights, resistive wires",
+    "circuit": "trained through the circuit",
+}
+WEIGHTS = "weights.npz"
+
+
+@dataclass
+class NetworkResult:
+    """What the study found.
+
+    Attributes:
+        config: what was asked.
+        layers: sizes of the layers, from inputs to classes.
+        test_samples: how many samples the accuracies are shares of.
+        accuracies: test accuracy [%] by row.
+        histories: what training told after every epoch, by network.
+        networks: the trained networks, by name.
+        seconds: time to train each [s], by name.
+        views: arrays for the pictures, by name.
+    """
+
+    config: NetworkConfig
+    layers: tuple[int, ...]
+    test_samples: int
+    accuracies: dict[str, float] = field(default_factory=dict)
+    histories: dict[str, list[Epoch]] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    views: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def record(self, wall_time_s: float, notes: tuple[str, ...] = ()) -> Record:
+        """The record of this run; its weights are written apart."""
+        figures = [claim(f"test_accuracy_{name}", "%", [x], label=ROWS[name]) for name, x in self.accuracies.items()]
+        figures += [claim(f"time_to_train_{name}", "s", [x]) for name, x in self.seconds.items()]
+        history = {
+            f"history/{name}/{what}": np.array([getattr(epoch, what) for epoch in epochs])
+            for name, epochs in self.histories.items()
+            for what in ("loss", "accuracy")
+        }
+        return Record(
+            "network",
+            self.config,
+            (self.config.seed,),
+            wall_time_s,
+            figures,
+            tables={"accuracy": self.table()},
+            data=history | self.views,
+            notes=(*self.config.hardware(), *notes),
+        )
+
+    def table(self) -> TextTable:
+        """Accuracy of every row beside its distance from float."""
+        layers = "-".join(map(str, self.layers))
+        title = f"{self.config.dataset}, {layers} network, seed {self.config.seed}"
+        return accuracy_table(self.accuracies, self.test_samples, title)
+
+
+def run_network(
+    config: NetworkConfig, progress: Progress | None = None, *, run: RunFolder | None = None
+) -> NetworkResult:
+    """Trains the float network, then from its weights the quantized and the circuit one, equally long.
+
+    Args:
+        config: what is asked.
+        progress: who listens.
+        run: where checkpoints and the weights go; nowhere if it is not given.
+    """
+    progress = progress or Silent()
+    data = load(config.dataset, seed=config.seed)
+    result = NetworkResult(config, _sizes(config, data), len(data.y_test))
+    software = nn.mlp(result.layers, rngs=nnx.Rngs(config.seed))
+    _train("float", software, result, data, progress, run)
+    for name, network in _on_crossbars(software, config).items():
+        _train(name, network, result, data, progress, run)
+    rows = _rows(result.networks)
+    result.accuracies = _accuracies(rows, data)
+    result.views = _views(rows)
+    if run is not None:
+        write_models(run.folder / WEIGHTS, result.networks)
+    return result
+
+
+def evaluate_run(folder: Path) -> tuple[TextTable, list[str]]:
+    """The table of a run, computed anew from its weights, and what has to be said of it.
+
+    Raises:
+        RecordError: no complete run, or files that do not belong together.
+    """
+    record, path = find_run(folder), folder / RECORD
+    if record.name != "network":
+        raise ValueError(f"{path} is of the study {record.name!r}, which has no weights to evaluate.")
+    config: NetworkConfig = read_config(NetworkConfig, record.config, path)
+    weights = check_file(path, record.checksums, WEIGHTS)
+    data = load(config.dataset, seed=config.seed)
+    software = nn.mlp(_sizes(config, data), rngs=nnx.Rngs(0))
+    networks = {"float": software, **_on_crossbars(software, config)}
+    read_models(weights, networks)
+    accuracies = _accuracies(_rows(networks), data)
+    before = {one.name: one.ours for one in record.figures}
+    notes = [
+        f"{ROWS[name]}: {value:.2f} % here, {before.get(f'test_accuracy_{name}')} % in {path}."
+        for name, value in accuracies.items()
+        # Six digits are kept.
+        if abs(value - (before.get(f"test_accuracy_{name}") or 0)) > 1e-3
+    ]
+    return accuracy_table(accuracies, len(data.y_test), f"{config.dataset}, from {weights}"), notes
+
+
+def accuracy_table(accuracies: Mapping[str, float], test_samples: int, title: str) -> TextTable:
+    """Accuracy of every row beside its distance from float."""
+    rows = []
+    for name, label in ROWS.items():
+        change = "" if name == "float" else f"{accuracies[name] - accuracies['float']:+.2f} points"
+        rows.append([label, f"{accuracies[name]:.2f} %", change])
+    return TextTable(title, ["network", f"test accuracy ({test_samples:,} samples)", "against float"], rows)
+
+
+def _sizes(config: NetworkConfig, data: Dataset) -> tuple[int, ...]:
+    return (data.x_train.shape[1], *config.hidden_sizes, data.n_classes)
+
+
+def _on_crossbars(software: Any, config: NetworkConfig) -> dict[str, Any]:
+    """The two networks that are trained on crossbars, as they begin: the weights of the float one, rounded."""
+    tiles = {"quantized": config.tile(ideal_wires=True), "circuit": config.tile()}
+    return {name: nn.convert(software, tile) for name, tile in tiles.items()}
+
+
+def _rows(networks: Mapping[str, Any]) -> dict[str, Any]:
+    """The network of every row of the table; the deployed one is on the tiles of the one trained on them."""
+    return {
+        **networks,
+        "deployed": nn.convert(networks["quantized"], _first_kernel(networks["circuit"]).tile.get_value()),
+    }
+
+
+def _first_kernel(network: Any) -> Any:
+    return next(iter(nn.crossbar_layers(network).values())).kernel
+
+
+def _accuracies(rows: Mapping[str, Any], data: Dataset) -> dict[str, float]:
+    """Test accuracy of every row [%]. The two behind wires share one compilation of their circuits."""
+    return {name: 100 * float(accuracy(rows[name], *data.test)) for name in ROWS}
+
+
+def _train(
+    name: str, network: Any, result: NetworkResult, data: Dataset, progress: Progress, run: RunFolder | None
+) -> None:
+    config = result.config
+    progress.stage(ROWS[name], config.passes * max(1, len(data.x_train) // config.samples_per_step))
+    start = time.perf_counter()
+    result.histories[name] = fit(
+        network,
+        data.train,
+        data.test,
+        key=jax.random.key(config.seed),
+        epochs=config.passes,
+        batch_size=config.samples_per_step,
+        learning_rate=config.learning_rate,
+        on_step=progress.step,
+        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, f"test {100 * e.accuracy:.2f} %"),
+        checkpoint=None if run is None else run.checkpoints / name,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        resume=run is not None,
+    )
+    result.seconds[name] = time.perf_counter() - start
+    result.networks[name] = network
+
+
+def _views(rows: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What the pictures show: the first layer's weights behind the wires, and the voltages of one full tile of it."""
+    views = {}
+    for name in ("deployed", "circuit"):
+        parts = nnx.split(_first_kernel(rows[name]))
+        views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(*parts)
+    views["tile/v_cell"], views["tile/v_read"] = _voltages(*parts)
+    return {name: np.asarray(view) for name, view in views.items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _weights(graphdef: Any, state: Any) -> tuple[jax.Array, jax.Array]:
+    """Intended and effective weights of a kernel."""
+    kernel = nnx.merge(graphdef, state)
+    return kernel.intended(), kernel.matrix()
+
+
+@partial(jax.jit, static_argnums=0)
+def _voltages(graphdef: Any, state: Any) -> tuple[jax.Array, jax.Array]:
+    """Voltages of the cells of one tile when all of its word lines are driven, and the voltage of the drivers [V]."""
+    kernel = nnx.merge(graphdef, state)
+    tile = kernel.tile.get_value()
+    # Word lines are split from the last, bit lines from the first: the lower left tile is as full as any.
+    g = tile.levels(kernel.master())[-tile.shape[0] :, : tile.shape[1]]
+    v_read = jnp.asarray(tile.v_read, g.dtype)
+    return solve(g, jnp.full(g.shape[0], v_read), tile.wires).v_cell, v_read

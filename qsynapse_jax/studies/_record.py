@@ -1,0 +1,286 @@
+"""The record of a study: what it was asked, where it ran, what it claims, and the arrays behind the claims."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import qsynapse_jax
+from qsynapse_jax._arrays import read_arrays, write_arrays, write_whole
+
+_PACKAGES = ("jax", "jaxlib", "flax", "equinox", "optax", "numpy")
+NO_SEED = "does not depend on the seed"
+
+
+class RecordError(ValueError):
+    """A file of a record cannot be believed; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One quantity of a study.
+
+    Attributes:
+        name: what is claimed, in snake_case.
+        label: the same in words.
+        unit: of the numbers.
+        paper: the published number, where there is one.
+        reach: the target, e.g. ">= 97.0" or "<= 1.5"; `None` where nothing is asked for.
+        ours: the number measured, the mean over `seeds` runs; `None` where it is not finite.
+        spread: their standard deviation; `None` for a single run.
+        seeds: how many runs; `None` where the number does not depend on the seed.
+        holds: whether `ours` meets `reach`.
+        note: what a reader must know.
+    """
+
+    name: str
+    label: str
+    unit: str
+    paper: float | None
+    reach: str | None
+    ours: float | None
+    spread: float | None
+    seeds: int | None
+    holds: bool | None
+    note: str
+
+
+def claim(
+    name: str,
+    unit: str,
+    values: float | Sequence[float],
+    *,
+    label: str = "",
+    reach: str | None = None,
+    paper: float | None = None,
+    note: str = "",
+) -> Claim:
+    """A claim from what was measured.
+
+    Args:
+        name: as in `Claim`, like `unit`, `reach`, `paper` and `note`.
+        unit: of `values`.
+        values: one number per seed, of which mean and standard deviation are kept; or one number that is the same for
+            every seed.
+        label: the name with spaces where not given.
+        reach: a relation and a limit.
+        paper: the published number.
+        note: what a reader must know.
+    """
+    if isinstance(values, int | float | np.floating):
+        mean, spread, seeds = float(values), None, None
+        note = "; ".join(filter(None, [note, NO_SEED]))
+    else:
+        mean, seeds = statistics.fmean(values), len(values)
+        spread = statistics.stdev(values) if seeds > 1 else None
+    return Claim(
+        name=name,
+        label=label or name.replace("_", " "),
+        unit=unit,
+        paper=paper,
+        reach=reach,
+        ours=_digits(mean),
+        spread=None if spread is None else _digits(spread),
+        seeds=seeds,
+        holds=None if reach is None else meets(mean, reach),
+        note=note,
+    )
+
+
+def meets(value: float, reach: str) -> bool:
+    """Whether a number is what is asked for, e.g. ">= 97.0"."""
+    relation, limit = reach.split()
+    return {">=": value >= float(limit), "<=": value <= float(limit)}[relation]
+
+
+def _digits(value: float) -> float | None:
+    """Six significant digits: what is small is not rounded to nothing."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table for people, of texts by row and column."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass
+class Record:
+    """What a study leaves: `result.json`, and the arrays of `data` in an .npz file beside it.
+
+    Attributes:
+        name: of the study.
+        config: its settings, a dataclass or a dictionary of JSON values.
+        seeds: the seeds it ran with.
+        wall_time_s: how long it took [s].
+        figures: what it claims.
+        tables: tables by name.
+        data: arrays by name.
+        notes: what a reader must know, e.g. the hardware in words.
+        checksums: SHA-256 of the files that belong to the result, by name, and of its `config`.
+        versions: of Python and the packages.
+        device: what it ran on, in words.
+    """
+
+    name: str
+    config: Any
+    seeds: Sequence[int]
+    wall_time_s: float
+    figures: Sequence[Claim]
+    tables: Mapping[str, TextTable] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    checksums: dict[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
+    device: str = field(default_factory=lambda: device())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of what a result depends on."""
+    found = {"qsynapse_jax": qsynapse_jax.__version__, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def device() -> str:
+    """The machine in words: accelerator, or processor and the cores that this process may use."""
+    first = jax.devices()[0]
+    if first.platform != "cpu":
+        return f"{first.platform.upper()}: {len(jax.devices())} x {first.device_kind}"
+    processor, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        processor = named[0] if named else processor
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU: {processor}, {cores} cores"
+
+
+def data_path(path: Path) -> Path:
+    """Where the arrays of a record are: data.npz beside result.json, NAME.npz beside NAME.json."""
+    return path.with_name("data.npz") if path.stem == "result" else path.with_suffix(".npz")
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Writes a record: first its arrays, then the JSON file that vouches for them."""
+    checksums = dict(record.checksums)
+    if record.data:
+        write_arrays(data_path(path), record.data)
+        checksums[data_path(path).name] = sha256(data_path(path))
+    content = {one.name: getattr(record, one.name) for one in dataclasses.fields(record) if one.name != "data"}
+    content |= {
+        "config": plain(record.config),
+        "seeds": list(record.seeds),
+        "wall_time_s": round(record.wall_time_s, 2),
+        "checksums": checksums | {"config": sha256(_canonical(plain(record.config)))},
+    }
+    text = _text(plain(content))
+    write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+def read_record(path: Path) -> Record:
+    """A record as it was written, or a `RecordError` of one line that names the file that cannot be believed."""
+    content = read_json(path)
+    names = {one.name for one in dataclasses.fields(Record)} - {"data"}
+    _check_keys(content, names, path)
+    kinds = {"config": dict, "figures": list, "tables": dict, "notes": list, "checksums": dict, "seeds": list}
+    for name, kind in kinds.items():
+        if not isinstance(content[name], kind):
+            raise RecordError(f"{path} is no record: `{name}` must be a {kind.__name__}, but is {content[name]!r:.60}.")
+    if content["checksums"].get("config") != sha256(_canonical(content["config"])):
+        raise RecordError(f"{path} was changed after it was written: `config` is not the one of the run.")
+    for one in content["figures"]:
+        _check_keys(one, {part.name for part in dataclasses.fields(Claim)}, path)
+    for one in content["tables"].values():
+        _check_keys(one, {part.name for part in dataclasses.fields(TextTable)}, path)
+    content["figures"] = [Claim(**one) for one in content["figures"]]
+    content["tables"] = {name: TextTable(**one) for name, one in content["tables"].items()}
+    data = {}
+    for name in content["checksums"]:
+        if name == data_path(path).name:
+            check_file(path, content["checksums"], name)
+            data = read_arrays(path.with_name(name), subject="The data of a record")
+    return Record(**content, data=data)
+
+
+def check_file(path: Path, checksums: Mapping[str, str], name: str) -> Path:
+    """The file `name` beside a record at `path`, if it is there and is the one that belongs to it."""
+    file = path.with_name(name)
+    if not file.is_file():
+        raise RecordError(f"{path} belongs with {file}, which does not exist.")
+    if checksums.get(name) != sha256(file):
+        raise RecordError(f"{file} does not belong to {path}: its checksum is another one.")
+    return file
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path} does not exist.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is no JSON file that can be read ({error}).") from None
+    if not isinstance(content, dict):
+        raise RecordError(f"{path} is no record: it must hold an object, but holds {content!r:.60}.")
+    return content
+
+
+def _check_keys(content: Any, names: set[str], path: Path) -> None:
+    if not isinstance(content, dict):
+        raise RecordError(f"{path} is no record: it must hold an object with {', '.join(sorted(names))}.")
+    unknown, missing = sorted(content.keys() - names), sorted(names - content.keys())
+    if unknown or missing:
+        said = [f"has no `{name}`" for name in missing[:1]] or [f"holds an unknown `{unknown[0]}`"]
+        raise RecordError(f"{path} is no record: it {said[0]}.")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: a path as text, a number that is not finite as "inf" or "nan"."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def sha256(source: Path | bytes) -> str:
+    """Checksum of a file or of bytes."""
+    return hashlib.sha256(source if isinstance(source, bytes) else source.read_bytes()).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _text(content: dict[str, Any]) -> str:
+    """JSON for people: a line per entry, and per claim or row of a table."""
+
+    def lines(value: Any, depth: int) -> str:
+        inner, outer = "  " * (depth + 1), "  " * depth
+        if depth < 3 and isinstance(value, dict) and value and any(isinstance(v, dict | list) for v in value.values()):
+            entries = [f"{inner}{json.dumps(name)}: {lines(part, depth + 1)}" for name, part in value.items()]
+            return "{\n" + ",\n".join(entries) + f"\n{outer}}}"
+        if isinstance(value, list) and value and isinstance(value[0], dict | list):
+            return "[\n" + ",\n".join(f"{inner}{json.dumps(part)}" for part in value) + f"\n{outer}]"
+        return json.dumps(value)
+
+    return lines(content, 0) + "\n"

@@ -1,0 +1,78 @@
+"""Every picture shows what it is given, and Matplotlib is imported when one is drawn."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from qsynapse_jax import plot
+
+
+def drawn(figure):
+    """Draws it, so that what is wrong with labels and sizes is an error here."""
+    figure.canvas.draw()
+    return figure.axes
+
+
+def test_accuracy_has_a_line_per_network_and_a_dashed_one():
+    history = {"float": [50.0, 90.0, 97.0], "circuit": [40.0, 80.0, 96.0]}
+    (axes,) = drawn(plot.accuracy(history, reference={"deployed": 79.0}, title="A title", colors={"float": "0.45"}))
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), history["circuit"])
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["float", "circuit", "deployed"]
+    assert axes.lines[2].get_linestyle() == "--"
+
+
+def test_the_ir_drop_says_what_the_worst_cell_loses():
+    v_cell = np.full((4, 6), 0.2)
+    v_cell[0, 5] = 0.05
+    axes, *_ = drawn(plot.ir_drop(v_cell, 0.2))
+    assert "take 75 % of it from the worst cell" in axes.get_title()
+    np.testing.assert_allclose(axes.images[0].get_array(), 1e3 * v_cell)
+
+
+def test_weights_are_points_against_the_line_of_ideal_wires():
+    intended = np.linspace(-1, 1, 12).reshape(3, 4)
+    left, right = drawn(plot.effective_weights({"one": (intended, 0.5 * intended), "two": (intended, intended)}))
+    np.testing.assert_allclose(left.lines[0].get_ydata(), 0.5 * intended.ravel())
+    assert (left.get_title(), right.get_title()) == ("one", "two")
+
+
+def test_levels_are_deviations_and_resistors_ratios():
+    levels = {"found": {"mean": np.array([-2.9, -2, -1, 0, 1, 2, 3.1]), "spread": np.ones(7), "error": 0.25}}
+    left, right = drawn(plot.levels_and_resistors(levels, {"found": [8e3, 17e3]}))
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [0.1, 0, 0, 0, 0, 0, 0.1], atol=1e-12)
+    np.testing.assert_allclose(right.lines[0].get_ydata(), [1, 17 / 16])
+    assert "0.25 LSB" in left.get_legend().get_texts()[0].get_text()
+
+
+def test_points_and_front_fill_axes_that_are_given():
+    from matplotlib.figure import Figure
+
+    left, right = Figure().subplots(1, 2)
+    plot.points_by_design(left, {"plain": [94.0, 95.0], "found": [95.5]}, label="test accuracy [%]")
+    assert len(left.lines) == 2
+    plot.front(right, power=[1e-3, 2e-3], error=[0.9, 0.8], area=[1e-10, 2e-10], start=(3e-3, 2.0))
+    np.testing.assert_allclose(right.collections[0].get_offsets(), [[1e3, 0.9], [2e3, 0.8]])
+    drawn(right.figure)
+
+
+def test_the_speed_up_has_a_panel_per_switch_time_and_a_star():
+    n, t = np.logspace(0, 4, 5), np.logspace(-8, -1, 6)
+    level = np.log10(n[:, None, None] * t[None, :, None] / np.array([1e-8, 1e-7]))
+    figure = plot.speed_up(n, t, np.array([1e-8, 1e-7]), level, corner=(1e3, 1e-4, 1e-7), published=[8.0, 2001.0])
+    first, second, _ = drawn(figure)
+    assert [line.get_marker() for line in second.lines] == ["None", "*"]
+    assert len(first.lines) == 1
+
+
+def test_retention_leaves_the_fresh_network_out_of_a_logarithmic_axis():
+    accuracy = {"switches": np.array([[[97.0, 96.0, 95.0]], [[98.0, 97.0, 96.0]]])}
+    (axes,) = drawn(plot.retention(accuracy, [0.0, 1.0, 3600.0], [85.0]))
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [96.5, 95.5])
+    assert axes.get_title() == "Kept and read at 85 C"
+
+
+def test_matplotlib_is_imported_when_a_picture_is_drawn():
+    program = "import sys, qsynapse_jax.plot; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
