@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments._record import FOLDER, refresh_tables
+from experiments._record import FOLDER, check_folder, refresh_tables
 
 EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
 DOCUMENTS = (FOLDER.parent / "README.md", FOLDER / "README.md", FOLDER / "bench" / "README.md")
@@ -23,7 +23,7 @@ class Run:
     quick: bool = False
     """A minute instead of the full run; its result goes to a scratch folder and proves nothing."""
     out: Path | None = None
-    """Folder for result.json; the experiment's own where not given."""
+    """Folder for result.json; the experiment's own where not given. Of `all`: for a folder each."""
 
 
 def main() -> None:
@@ -37,9 +37,13 @@ def main() -> None:
     unknown = set(names) - set(EXPERIMENTS)
     if unknown:
         sys.exit(f"There is no experiment {unknown.pop()!r}; there are {', '.join(EXPERIMENTS)}, all and tables.")
-    for name in names:
-        scratch = Path("runs") / "quick" if command.quick else FOLDER
-        import_module(f"experiments.{name}.run").main(command.out or scratch / name, quick=command.quick)
+    root = command.out or (Path("runs") / "quick" if command.quick else FOLDER)
+    apart = command.out is None or command.name == "all"
+    folders = {name: root / name if apart else root for name in names}
+    for folder in folders.values():
+        check_folder(folder)
+    for name, folder in folders.items():
+        import_module(f"experiments.{name}.run").main(folder, quick=command.quick)
 
 
 if __name__ == "__main__":

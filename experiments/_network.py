@@ -4,38 +4,36 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
+import numpy as np
 
-from experiments._record import figure, record, write_result
-from qsynapse_jax.cli import StudyConfig, hardware_lines, run_study
-from qsynapse_jax.datasets import load
+from experiments._progress import Lines
+from experiments._record import write_result
+from qsynapse_jax.studies import NetworkConfig, Record, claim, run_network
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """A study and the seeds it is repeated with."""
+class SeedsConfig:
+    """A comparison and the seeds it is repeated with."""
 
-    study: StudyConfig
+    network: NetworkConfig
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
-def run(config: NetworkConfig, folder: Path, reach: dict[str, str]) -> dict[str, Any]:
-    """Runs every seed and writes the result file.
+def run(config: SeedsConfig, name: str, folder: Path, reach: dict[str, str]) -> Record:
+    """Runs every seed and writes the result.
 
     Args:
         config: what to run.
+        name: of the experiment.
         folder: where `result.json` goes.
-        reach: what is asked of each figure, by name.
+        reach: what is asked of each claim, by name.
     """
     started = time.perf_counter()
-    console = Console()
     runs = []
     for seed in config.seeds:
-        console.print(f"seed {seed}")
-        study = dataclasses.replace(config.study, seed=seed)
-        runs.append(run_study(study, load(study.dataset, seed=seed), console))
+        print(f"seed {seed}", flush=True)
+        runs.append(run_network(dataclasses.replace(config.network, seed=seed), Lines()))
     rows = {name: [run.accuracies[name] for run in runs] for name in runs[0].accuracies}
 
     def lost(name: str) -> list[float]:
@@ -50,7 +48,20 @@ def run(config: NetworkConfig, folder: Path, reach: dict[str, str]) -> dict[str,
         "lost_when_trained_through_the_circuit": ("points", lost("circuit")),
         "time_to_train_through_the_circuit": ("s", [run.seconds["circuit"] for run in runs]),
     }
-    figures = [figure(name, unit, found, reach=reach.get(name)) for name, (unit, found) in values.items()]
-    content = record(config, figures, started=started, extra={"hardware": hardware_lines(config.study)})
-    console.print(f"Written: {write_result(folder, content)}", highlight=False, soft_wrap=True)
-    return content
+    history = {
+        f"history/{network}/{what}": np.array(
+            [[getattr(epoch, what) for epoch in run.histories[network]] for run in runs]
+        )
+        for network in runs[0].histories
+        for what in ("loss", "accuracy")
+    }
+    record = Record(
+        name,
+        config,
+        config.seeds,
+        time.perf_counter() - started,
+        [claim(key, unit, found, reach=reach.get(key)) for key, (unit, found) in values.items()],
+        data=history,
+        notes=config.network.hardware(),
+    )
+    return write_result(folder, record)

@@ -1,104 +1,66 @@
-"""Result files: claims as data, and the tables made from them."""
+"""What an experiment leaves in its folder, and the tables of the documents made from it."""
 
-import dataclasses
-import json
-import statistics
-import time
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from experiments.bench._tables import bench_tables
-from qsynapse_jax.cli import environment, write_json
+from qsynapse_jax.studies import Claim, Record, TextTable, read_record, write_record
 
 FOLDER = Path(__file__).parent
+RESULT = "result.json"
 
 
-def figure(
-    name: str,
-    unit: str,
-    values: Sequence[float],
-    *,
-    reach: str | None = None,
-    paper: float | None = None,
-    note: str = "",
-) -> dict[str, Any]:
-    """One claim: the mean of `values` over seeds, their standard deviation, and whether the mean meets `reach`.
-
-    Args:
-        name: what is claimed, in snake_case.
-        unit: of `values`.
-        values: one a seed.
-        reach: e.g. ">= 97.0" or "<= 1.5"; `None` where nothing is asked for.
-        paper: the published figure, where there is one.
-        note: what a reader must know.
-    """
-    mean = statistics.fmean(values)
-    holds = None
-    if reach is not None:
-        relation, limit = reach.split()
-        holds = {">=": mean >= float(limit), "<=": mean <= float(limit)}[relation]
-    spread = statistics.stdev(values) if len(values) > 1 else None
-    return {
-        "name": name,
-        "unit": unit,
-        "paper": paper,
-        "reach": reach,
-        "ours": _digits(mean),
-        "spread": None if spread is None else _digits(spread),
-        "seeds": len(values),
-        "holds": holds,
-        "note": note,
-    }
+def check_folder(folder: Path) -> None:
+    """Makes the folder and proves that a file can be written there, before hours of work depend on it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SystemExit(
+            f"Argument `out` must be a folder that can be written, but {folder} is not ({error.strerror})."
+        ) from None
 
 
-def _digits(value: float) -> float:
-    """Six significant digits: what is small is not rounded to nothing."""
-    return float(f"{value:.6g}")
+def write_result(folder: Path, record: Record) -> Record:
+    """Writes the record into the folder and says so."""
+    write_record(record, folder / RESULT)
+    print(f"Written: {folder / RESULT}")
+    return record
 
 
-def record(config: Any, figures: list[dict[str, Any]], *, started: float, extra: dict[str, Any]) -> dict[str, Any]:
-    """The content of a result file: config, versions, device, wall time since `started`, and the claims."""
-    return {
-        "config": dataclasses.asdict(config),
-        **environment(),
-        "wall_time_s": round(time.perf_counter() - started, 1),
-        "figures": figures,
-        **extra,
-    }
-
-
-def write_result(folder: Path, content: dict[str, Any]) -> Path:
-    """Writes `result.json` whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "result.json"
-    write_json(path, content)
-    return path
-
-
-def read_result(name: str) -> dict[str, Any]:
+def read_result(name: str) -> Record:
     """The committed result of an experiment."""
-    return json.loads((FOLDER / name / "result.json").read_text())
+    return read_record(FOLDER / name / RESULT)
 
 
-def markdown_table(result: dict[str, Any]) -> str:
-    """The claims of a result as a Markdown table."""
-    lines = ["| figure | ours | asked for | holds |", "| --- | --- | --- | --- |"]
-    for one in result["figures"]:
-        spread = "" if one["spread"] is None else f" ± {one['spread']:.2g}"
-        holds = {True: "yes", False: "no", None: ""}[one["holds"]]
-        name = one["name"].replace("_", " ")
-        lines.append(f"| {name} | {one['ours']:.4g}{spread} {one['unit']} | {one['reach'] or ''} | {holds} |")
-    seeds = result["figures"][0]["seeds"]
-    minutes = result["wall_time_s"] / 60
-    lines.append("")
-    lines.append(f"Mean ± standard deviation over {seeds} seeds, {minutes:.0f} minutes in all, {result['device']}.")
-    return "\n".join(lines)
+def claims_table(record: Record) -> str:
+    """The claims of a record as a Markdown table, and over how many seeds they were measured."""
+    published = any(one.paper is not None for one in record.figures)
+    columns = ["quantity", "measured", "target", "met", *(["published"] if published else [])]
+    rows = []
+    for one in record.figures:
+        met = {True: "yes", False: "no", None: ""}[one.holds]
+        paper = [f"{one.paper:g}" if one.paper is not None else ""] if published else []
+        rows.append([one.label, _measured(one), one.reach or "", met, *paper])
+    seeds = f"Mean ± standard deviation over {len(record.seeds)} seeds"
+    if any(one.seeds is None for one in record.figures):
+        seeds += "; a number without ± does not depend on the seed"
+    footer = f"{seeds}. {record.wall_time_s / 60:.0f} minutes in all; {record.device}."
+    return f"{markdown_table(TextTable('', columns, rows))}\n\n{footer}"
 
 
-def extra_table(table: dict[str, Any]) -> str:
-    """A table of a result, of texts by column and row, in Markdown."""
-    lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
+def _measured(one: Claim) -> str:
+    spread = "" if one.spread is None else f" ± {one.spread:.2g}"
+    value = "not finite" if one.ours is None else f"{one.ours:.4g}"
+    gained = " (gained)" if "lost" in one.name and one.ours is not None and one.ours < 0 else ""
+    return f"{value}{spread} {one.unit}".rstrip() + gained
+
+
+def markdown_table(table: TextTable) -> str:
+    """A table of texts in Markdown."""
+    lines: list[Sequence[str]] = [table.columns, ["---"] * len(table.columns), *table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -117,8 +79,8 @@ def refresh_tables(document: Path) -> str:
             table = bench_tables(name.removeprefix("bench/"))
         elif "/" in name:
             experiment, section = name.split("/")
-            table = extra_table(read_result(experiment)["tables"][section])
+            table = markdown_table(read_result(experiment).tables[section])
         else:
-            table = markdown_table(read_result(name))
+            table = claims_table(read_result(name))
         fresh.append(f"{name} -->\n{table}\n<!-- end -->{tail}")
     return "<!-- table ".join(fresh)

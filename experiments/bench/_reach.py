@@ -59,9 +59,3 @@ REACH = {
         "training step of 784-256-10, 64 x 64 tiles, batch 1024, against ideal wires", "<= 5", "x", "training"
     ),
 }
-
-
-def met(key: str, value: float) -> bool:
-    """Whether a value is what was asked for."""
-    relation, limit = REACH[key].reach.split()
-    return value >= float(limit) if relation == ">=" else value <= float(limit)

@@ -3,25 +3,26 @@
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.bench._reach import REACH, met
-from experiments.bench._tables import FOLDER, describe
+from experiments.bench._reach import REACH
+from experiments.bench._tables import FOLDER, MACHINE, PEERS, quartiles_of
 from experiments.bench._timing import Ratio
-from qsynapse_jax.cli import environment, write_json
+from qsynapse_jax.studies import Claim, Record, TextTable, claim, write_record
 
 SCRATCH = Path("runs") / "quick" / "bench"
 
 
 @dataclass
 class Report:
-    """Collects a benchmark's results, prints them as they come, and writes `NAME.json` at the end.
+    """Collects a benchmark's results, prints them as they come, and writes them as a record at the end.
 
     Args:
         name: of the benchmark.
@@ -31,17 +32,17 @@ class Report:
     name: str
     config: Any
     console: Console = field(default_factory=lambda: Console(width=140, highlight=False))
-    tables: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, TextTable] = field(default_factory=dict)
     measurements: list[dict[str, Any]] = field(default_factory=list)
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[Claim] = field(default_factory=list)
+    quartiles: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     peers: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     load: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def __post_init__(self):
-        machine = machine_data()
-        self.console.print(f"{self.name}: {describe(machine)}, load {self.load:.2f}")
+        self.console.print(f"{self.name}: {self._record().device}, load {self.load:.2f}")
         if self.load > 0.5:
             self.console.print("Something else is running here: mind ratios only, and the spread of those.")
 
@@ -56,7 +57,7 @@ class Report:
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """Prints a table and keeps it; all columns but the first are numbers."""
-        self.tables.append({"title": title, "columns": columns, "rows": rows})
+        self.tables[title] = TextTable(title, columns, rows)
         shown = Table(title=title, title_justify="left")
         for number, column in enumerate(columns):
             shown.add_column(column, justify="right" if number else "left", overflow="fold")
@@ -65,65 +66,58 @@ class Report:
         self.console.print(shown)
 
     def measure(self, **data: Any) -> None:
-        """Keeps raw numbers."""
+        """Keeps raw numbers, for the file of arrays beside the record."""
         self.measurements.append(data)
 
     def figure(self, key: str, value: float | Ratio, note: str = "") -> None:
         """Keeps a claim of `REACH`."""
-        spread = value if isinstance(value, Ratio) else None
-        number = float(value.value if isinstance(value, Ratio) else value)
-        holds = met(key, number)
-        self.figures.append(
-            {
-                "name": key,
-                "reach": REACH[key].reach,
-                "ours": number,
-                "quartiles": None if spread is None else [spread.low, spread.high],
-                "holds": holds,
-                "note": note,
-            }
+        number, asked = float(value.value if isinstance(value, Ratio) else value), REACH[key]
+        if isinstance(value, Ratio):
+            self.quartiles[quartiles_of(key)] = np.asarray([value.low, value.high])
+        one = claim(key, asked.unit, [number], label=asked.label, reach=asked.reach, note=note)
+        self.figures.append(one)
+        shown = f"{asked.label}: {number:.3g} {asked.unit} ({asked.reach} asked for)"
+        self.console.print(
+            ("yes  " if one.holds else "no   ") + shown, style=None if one.holds else "bold", markup=False
         )
-        shown = f"{REACH[key].label}: {number:.3g} {REACH[key].unit} ({REACH[key].reach} asked for)"
-        self.console.print(("yes  " if holds else "no   ") + shown, style=None if holds else "bold", markup=False)
 
     def write(self) -> Path:
-        """Writes the result file, whole or not at all: beside the benchmark, or in a scratch folder if quick."""
+        """Writes the record and its arrays: beside the benchmark, or in a scratch folder if quick."""
         path = self.config.out or (SCRATCH if self.config.quick else FOLDER) / f"{self.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "benchmark": self.name,
-            "config": {key: value for key, value in asdict(self.config).items() if key != "out"},
-            **environment(),
-            "machine": machine_data(),
-            "peers": self.peers,
-            "load": [round(self.load, 2), round(os.getloadavg()[0], 2)],
-            "wall_time_s": round(time.perf_counter() - self.started, 1),
-            "figures": self.figures,
-            "notes": self.notes,
-            "tables": self.tables,
-            "measurements": self.measurements,
-        }
-        write_json(path, content)
+        write_record(self._record(), path)
         self.console.print(f"Written: {path}", soft_wrap=True, markup=False)
         return path
 
+    def _record(self) -> Record:
+        load = [f"{x:.2f}" for x in (self.load, os.getloadavg()[0])]
+        machine = [["system", platform.platform(terse=True)], ["load before", load[0]], ["load after", load[1]]]
+        about = {
+            MACHINE: TextTable("Machine", ["what", "value"], machine),
+            PEERS: TextTable("Peers", ["package", "version"], [list(peer) for peer in self.peers.items()]),
+        }
+        return Record(
+            name=f"bench/{self.name}",
+            config={key: value for key, value in asdict(self.config).items() if key != "out"},
+            seeds=(),
+            wall_time_s=time.perf_counter() - self.started,
+            figures=self.figures,
+            tables=self.tables | about,
+            data=self.quartiles | dict(arrays_of("measurements", self.measurements)),
+            notes=self.notes,
+        )
 
-def machine_data() -> dict[str, Any]:
-    """The machine: processor, cores this process may use, devices."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = named[0] if named else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    device = jax.devices()[0]
-    return {
-        "processor": model,
-        "cores": cores,
-        "device": f"{device.platform}: {device.device_kind}",
-        "devices": len(jax.devices()),
-        "system": platform.platform(terse=True),
-    }
+
+def arrays_of(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Numbers, texts and lists of numbers in a tree of dictionaries and lists, each by its place in the tree."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from arrays_of(f"{name}/{key}", part)
+    elif isinstance(value, list | tuple) and any(isinstance(part, dict | list | tuple | str) for part in value):
+        for number, part in enumerate(value):
+            yield from arrays_of(f"{name}/{number}", part)
+    elif value is not None:
+        yield name, np.asarray(value)
 
 
 def shown_time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`effective_conductance` against a sparse factor and one solve a line (SciPy's LU, CHOLMOD); many tiles under `vmap`.
+"""`effective_conductance` against a sparse factor and one solve per line (SciPy's LU, CHOLMOD); many tiles at once.
 
 `python -m experiments.bench.effective [--quick]`.
 """
@@ -57,7 +57,7 @@ def main(config: Config) -> Path:
     for n in config.sizes:
         one_array(report, found, n)
     report.note(
-        "Peers: one factor, then one solve a word line, one at a time with SuperLU (which takes longer with a matrix "
+        "Peers: one factor, then one solve per word line, one at a time with SuperLU (which takes longer with a matrix "
         "of right-hand sides) and all at once with CHOLMOD. Error: the largest against sparse LU in float64 with one "
         "refinement, relative to the largest effective conductance. First call: with compilation."
     )

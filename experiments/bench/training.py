@@ -1,12 +1,11 @@
 """A training step through the circuit against the same step with ideal wires.
 
-784-256-10 on 64 x 64 tiles of differential 3-bit ladders behind wires of 1 ohm, batch 1024, Adam: what `training.fit`
-does a batch. Inputs and labels are random, which costs the same. `python -m experiments.bench.training [--quick]`.
+784-256-10 on 64 x 64 tiles of differential 3-bit ladders behind wires of 1 ohm, batch 1024, Adam: what `training.epoch`
+does per batch. Inputs and labels are random, which costs the same. `python -m experiments.bench.training [--quick]`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +16,11 @@ from flax import nnx
 
 from experiments.bench._report import Report, shown_time
 from experiments.bench._timing import Contender, race, ratio
+from qsynapse_jax import training
 from qsynapse_jax.cells import Differential, Ladder
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.nn import MLP, software_mlp, to_crossbar, with_wires
-from qsynapse_jax.training import cross_entropy
+from qsynapse_jax.nn import convert, mlp
+from qsynapse_jax.tile import Tile
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Config:
     tile: int = 64
     """Lines of a tile."""
     batch: int = 1024
-    """Samples a step."""
+    """Samples per step."""
     budget: float = 30.0
     """Time one of the two may take [s], about."""
     rounds: int = 25
@@ -49,9 +49,10 @@ def main(config: Config) -> Path:
         config = Config(True, config.out, sizes=(12, 8, 4), tile=8, batch=16, budget=0.1, rounds=2)
     report = Report("training", config)
     cell = Differential(Ladder(3, r_unit=48e3, r_on=1e3, r_off=1e9))
-    software = software_mlp(config.sizes, rngs=nnx.Rngs(0))
-    ideal = to_crossbar(software, cell=cell, wires=None, tile=(config.tile, config.tile))
-    circuit = with_wires(ideal, Wires(1.0, 1.0))
+    shape = (config.tile, config.tile)
+    software = mlp(config.sizes, rngs=nnx.Rngs(0))
+    ideal = convert(software, Tile(cell, shape=shape))
+    circuit = convert(software, Tile(cell, wires=Wires(1.0, 1.0), shape=shape))
     rng = np.random.default_rng(0)
     batches = []
     for _ in range(4):
@@ -74,26 +75,14 @@ def main(config: Config) -> Path:
     return report.write()
 
 
-def step_of(name: str, network: MLP, batches: list[tuple[jax.Array, jax.Array]]) -> Contender:
+def step_of(name: str, network: nnx.Module, batches: list[tuple[jax.Array, jax.Array]]) -> Contender:
     """Steps of Adam on a network, one after the other."""
-    graph, parameters, rest = nnx.split(network, nnx.Param, ...)
-    optimizer = optax.adam(3e-3)
-    # As in `fit`: what began as a Python number is weakly typed, and the step would be compiled twice.
-    parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), parameters)
-
-    @jax.jit
-    def step(parameters: Any, rest: Any, state: Any, x: jax.Array, y: jax.Array) -> Any:
-        def loss_of(parameters: Any) -> jax.Array:
-            return cross_entropy(nnx.merge(graph, parameters, rest)(x), y)
-
-        loss, gradient = jax.value_and_grad(loss_of)(parameters)
-        updates, state = optimizer.update(gradient, state, parameters)
-        return optax.apply_updates(parameters, updates), state, loss
-
-    current = [parameters, optimizer.init(parameters)]
+    state = training.init(network, optax.adam(3e-3), key=jax.random.key(0))
+    step = jax.jit(training.step)
 
     def call(k: int) -> jax.Array:
-        current[0], current[1], loss = step(current[0], rest, current[1], *batches[k])
+        nonlocal state
+        state, loss = step(state, *batches[k])
         return jax.block_until_ready(loss)
 
     return Contender(name, call, len(batches), compiled=True)

@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
+import numpy as np
 
+from qsynapse_jax.cells import Resistor
 from qsynapse_jax.codesign import Bounded, LadderTask, pareto_front
 from qsynapse_jax.cost import lines, metal_of_node
-from qsynapse_jax.devices import Resistor, Switch
+from qsynapse_jax.devices import Switch
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class FrontConfig:
     )
 
 
-def front(config: FrontConfig, console: Console) -> list[dict[str, Any]]:
-    """Designs of one search a weighting, on one draw of codes and devices; the start first."""
+def front(config: FrontConfig) -> dict[str, np.ndarray]:
+    """Designs of one search per weighting, on one draw of codes and devices, by quantity; the start comes first."""
     metal, key = metal_of_node(config.node), jax.random.key(0)
     spread: dict[str, Any] = {"sigma_on_device": config.sigma_on, "sigma_off_device": config.sigma_off}
     switch = Switch(config.r_on, config.r_off, **spread)
@@ -68,23 +69,11 @@ def front(config: FrontConfig, console: Console) -> list[dict[str, Any]]:
 
     def on_step(number: int, loss: float) -> None:
         if number % 50 == 0:
-            console.print(f"front: step {number} of {config.steps}, mean objective {loss:.3f}", highlight=False)
+            print(f"front: step {number} of {config.steps}, mean objective {loss:.3f}", flush=True)
 
     found = pareto_front(objectives, start, jnp.asarray(config.weights), steps=config.steps, on_step=on_step)
     begun = {name: part.value for name, part in start.items()}
-    rows = [_row(begun, {name: jax.jit(f)(begun) for name, f in objectives.items()}, None, efficient=False)]
-    for i, weights in enumerate(config.weights):
-        design = {name: part[i] for name, part in found.values.items()}
-        measured = {name: part[i] for name, part in found.objectives.items()}
-        rows.append(_row(design, measured, weights, efficient=bool(found.efficient[i])))
-    return rows
-
-
-def _row(design: dict[str, Any], measured: dict[str, Any], weights: Any, *, efficient: bool) -> dict[str, Any]:
-    return {
-        "weights": weights,
-        "r_branch_ohm": [round(float(r), 1) for r in design["r_branch"]],
-        **{f"{name}_nm": round(1e9 * float(design[name]), 2) for name in ("word_width", "bit_width")},
-        **{name: float(f"{float(value):.4g}") for name, value in measured.items()},
-        "efficient": efficient,
-    }
+    measured = {name: jax.jit(function)(begun) for name, function in objectives.items()}
+    columns = {name: np.stack([begun[name], *found.values[name]]) for name in begun}
+    columns |= {name: np.stack([measured[name], *found.objectives[name]]) for name in objectives}
+    return columns | {"weights": np.array(config.weights), "efficient": np.asarray(found.efficient)}

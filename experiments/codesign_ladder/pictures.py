@@ -1,42 +1,34 @@
-"""Figure of the result: `python -m experiments.codesign_ladder.pictures [FOLDER]` draws it anew from result.json."""
+"""Picture of the result: `python -m experiments.codesign_ladder.pictures` draws it anew from the committed result."""
 
-import json
-import sys
 from pathlib import Path
 
-import numpy as np
+from experiments._record import FOLDER, read_result
+from qsynapse_jax import plot
+from qsynapse_jax.studies import Record
 
 
-def draw(folder: Path) -> Path:
+def draw(record: Record, folder: Path) -> None:
     """INL and accuracy by design over the seeds, and the front of error against power and area."""
     from matplotlib.figure import Figure
 
-    result = json.loads((folder / "result.json").read_text())
     figure = Figure(figsize=(12, 4), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    designs = list(result["measured"][0])
-    for axes, line, label in ((left, "tile_inl", "INL of a tile [LSB]"), (middle, "accuracy", "test accuracy [%]")):
-        for place, design in enumerate(designs):
-            by_seed = [np.mean(measured[design][line]) for measured in result["measured"]]
-            axes.plot([place] * len(by_seed), by_seed, "o", color=f"C{place}", alpha=0.7)
-        axes.set(xticks=range(len(designs)), ylabel=label, title="a point a seed")
-        axes.set_xticklabels(designs, rotation=20)
-        axes.grid(alpha=0.3)
-    start, *found = result["front"]
-    area = np.array([1e12 * row["area_m2"] for row in found])
-    points = right.scatter(
-        [1e6 * row["power_w"] for row in found], [row["error_lsb"] for row in found], c=area, cmap="viridis"
-    )
-    right.plot(1e6 * start["power_w"], start["error_lsb"], "x", color="tab:red", label="R, 2R, 4R, narrow wires")
-    right.set(xlabel="read power of a tile [uW]", ylabel="rms error of weights [LSB]")
-    right.set_title("the front, 32 x 32 cells")
-    right.grid(alpha=0.3)
-    right.legend()
-    figure.colorbar(points, label="area of a weight [um2]")
-    path = folder / "codesign.png"
-    figure.savefig(path, dpi=130)
-    return path
+    axes = figure.subplots(1, 3)
+    for panel, quantity, label in (
+        (axes[0], "tile_inl", "INL of a tile [LSB]"),
+        (axes[1], "accuracy", "test accuracy [%]"),
+    ):
+        drawn = {
+            name.split("/", 2)[2]: values.mean(axis=1)
+            for name, values in record.data.items()
+            if name.startswith(f"measured/{quantity}/")
+        }
+        if drawn:
+            plot.points_by_design(panel, drawn, label=label)
+    front = {name.removeprefix("front/"): values for name, values in record.data.items() if name.startswith("front/")}
+    power, error, area = (front[name] for name in ("power_w", "error_lsb", "area_m2"))
+    plot.front(axes[2], power=power[1:], error=error[1:], area=area[1:], start=(float(power[0]), float(error[0])))
+    figure.savefig(folder / "codesign.png", dpi=130)
 
 
 if __name__ == "__main__":
-    print(draw(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent))
+    draw(read_result("codesign_ladder"), FOLDER / "codesign_ladder")

@@ -4,18 +4,25 @@ import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from experiments._record import figure, record, write_result
+from experiments._progress import Lines
+from experiments._record import write_result
 from experiments.codesign_ladder._closed_forms import closed_forms
 from experiments.codesign_ladder._front import FrontConfig, front
 from experiments.codesign_ladder.pictures import draw
-from qsynapse_jax.cli import CodesignConfig, CodesignStudy, run_codesign
+from qsynapse_jax.studies import (
+    QUANTITIES,
+    CodesignConfig,
+    CodesignResult,
+    Record,
+    TextTable,
+    claim,
+    run_codesign,
+)
 
-PLAIN, AT_FOUND, CLOSED, FOUND = "R, 2R, 4R", "R as found", "closed form", "found"
+PLAIN, AT_FOUND, FOUND = "R, 2R, 4R", "R as found", "found"
 REACH = {
     "resistors_found_against_closed_form_r_off_infinite": "<= 1e-3",
     "resistors_found_against_closed_form_on_off_200": "<= 1e-3",
@@ -37,68 +44,72 @@ class ExperimentConfig:
     front: FrontConfig = field(default_factory=FrontConfig)
 
 
-def main(folder: Path, *, quick: bool) -> dict[str, Any]:
+def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, not what it claims."""
     config = ExperimentConfig()
     if quick:
-        search = CodesignConfig(hidden=(4,), tile=(16,), steps=2, network=0.0, series="E96")
+        search = CodesignConfig(hidden=(4,), tile_shape=(16,), steps=2, network=0.0, series="E96")
         config = ExperimentConfig(search, (0,), 2, FrontConfig(tile=8, steps=2))
-    started, console = time.perf_counter(), Console()
+    started = time.perf_counter()
     known = closed_forms(config.seeds, config.closed_form_steps)
-    studies = []
+    results = []
     for seed in config.seeds:
-        console.print(f"seed {seed}")
-        studies.append(run_codesign(dataclasses.replace(config.search, seed=seed), console))
-    traded = front(config.front, console)
-    values = {**known, **_found(studies)}
-    figures = [figure(name, unit, found, reach=REACH.get(name)) for name, (unit, found) in values.items()]
-    extra = {
-        "resistors_ohm": [
-            {name: [round(float(r), 1) for r in design] for name, design in study.designs.items()} for study in studies
-        ],
-        "measured": [study.figures for study in studies],
-        "front": traded,
-    }
-    content = record(config, figures, started=started, extra=extra)
-    path = write_result(folder, content)
-    picture = draw(folder)
-    console.print(f"Written: {path} and {picture}", highlight=False, soft_wrap=True)
-    return content
+        print(f"seed {seed}", flush=True)
+        results.append(run_codesign(dataclasses.replace(config.search, seed=seed), Lines()))
+    data = _data(results) | {f"front/{name}": values for name, values in front(config.front).items()}
+    claimed = {name: values for name, values in known.items() if name in REACH} | _gained(data)
+    record = Record(
+        "codesign_ladder",
+        config,
+        config.seeds,
+        time.perf_counter() - started,
+        [claim(name, unit, found, reach=REACH.get(name)) for name, (unit, found) in claimed.items()],
+        tables={"designs": _designs_table(results[0], data)},
+        data=data | {f"closed_form/{name}": np.array(values) for name, (_, values) in known.items()},
+        notes=config.search.hardware(),
+    )
+    write_result(folder, record)
+    draw(record, folder)
+    return record
 
 
-def _found(studies: list[CodesignStudy]) -> dict[str, tuple[str, list[float]]]:
-    """Figures of all designs, a value a seed, each the mean over draws of devices."""
-    made = list(studies[0].designs)[-1]
-    names = {
-        PLAIN: "plain",
-        AT_FOUND: "plain_at_the_r_found",
-        CLOSED: "closed_form_at_the_r_found",
-        FOUND: "found",
-        made: f"found_and_rounded_to_{made}",
+def _data(results: list[CodesignResult]) -> dict[str, np.ndarray]:
+    """Measured quantities of shape (seeds, draws), and resistors of shape (seeds, bits), by design."""
+    measured = {
+        f"measured/{quantity}/{design}": np.array([result.measured[design][quantity] for result in results])
+        for design, quantities in results[0].measured.items()
+        for quantity in quantities
     }
-    lines = {
-        "tile_inl": ("LSB", 1.0),
-        "error": ("LSB", 1.0),
-        "accuracy": ("%", 1.0),
-        "power": ("uW", 1e6),
-        "area": ("um2", 1e12),
+    designs = {
+        f"resistors/{design}": np.stack([result.designs[design] for result in results]) for design in results[0].designs
     }
+    return measured | designs
 
-    def mean(line: str, design: str) -> list[float]:
-        return [lines[line][1] * float(np.mean(study.figures[design][line])) for study in studies]
 
-    values = {
-        f"{line}_{name}": (unit, mean(line, design))
-        for line, (unit, _) in lines.items()
-        for design, name in names.items()
-    }
-    for line, sign in (("tile_inl", -1), ("accuracy", 1)):
+def _designs_table(result: CodesignResult, data: dict[str, np.ndarray]) -> TextTable:
+    """What every design is worth, mean and standard deviation over seeds."""
+    rows = []
+    for quantity in ("tile_inl", "error", "accuracy", "power", "area"):
+        label, unit, _ = QUANTITIES[quantity]
+        cells = []
+        for design in result.designs:
+            by_seed = data[f"measured/{quantity}/{design}"].mean(axis=1)
+            spread = f" ± {by_seed.std(ddof=1):.2g}" if len(by_seed) > 1 else ""
+            cells.append(f"{by_seed.mean():.4g}{spread}")
+        rows.append([f"{label} [{unit}]", *cells])
+    return TextTable("Designs, measured on draws that no search has seen", ["quantity", *result.designs], rows)
+
+
+def _gained(data: dict[str, np.ndarray]) -> dict[str, tuple[str, list[float]]]:
+    """What the resistors found are better by than plain ones, by themselves and in units of the spread over seeds."""
+    values: dict[str, tuple[str, list[float]]] = {}
+    for quantity, sign in (("tile_inl", -1), ("accuracy", 1)):
         for design, name in ((PLAIN, "plain"), (AT_FOUND, "plain_at_the_same_r")):
-            before, after = mean(line, design), mean(line, FOUND)
-            gained = [sign * (b - a) for a, b in zip(before, after, strict=True)]
+            before, after = (data[f"measured/{quantity}/{one}"].mean(axis=1) for one in (design, FOUND))
+            gained = sign * (after - before)
             # Of the two designs' values over seeds, the larger: what a margin has to stand out from.
-            spread = max(np.std(before, ddof=1), np.std(after, ddof=1)) if len(studies) > 1 else np.nan
-            share = [g / float(spread) if spread > 0 else 0.0 for g in gained]
-            values[f"{line}_gained_over_{name}"] = (lines[line][0], gained)
-            values[f"{line}_gained_over_{name}_in_seed_spreads"] = ("", share)
+            spread = max(np.std(before, ddof=1), np.std(after, ddof=1)) if len(gained) > 1 else 0.0
+            share = gained / spread if spread > 0 else np.zeros_like(gained)
+            values[f"{quantity}_gained_over_{name}"] = (QUANTITIES[quantity][1], gained.tolist())
+            values[f"{quantity}_gained_over_{name}_in_seed_spreads"] = ("", share.tolist())
     return values

@@ -1,10 +1,9 @@
 """The demo over three seeds: digits behind the wires of a 7-10 nm process."""
 
 from pathlib import Path
-from typing import Any
 
-from experiments._network import NetworkConfig, run
-from qsynapse_jax.cli import DEMO, StudyConfig
+from experiments._network import SeedsConfig, run
+from qsynapse_jax.studies import DEMO, NetworkConfig, Record
 
 REACH = {
     "accuracy_of_float_software": ">= 97.0",
@@ -13,8 +12,9 @@ REACH = {
 }
 
 
-def main(folder: Path, *, quick: bool) -> dict[str, Any]:
+def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, not what it claims."""
+    config = SeedsConfig(NetworkConfig(**DEMO))
     if quick:
-        return run(NetworkConfig(StudyConfig(**{**DEMO, "hidden": (8,), "epochs": 1}), seeds=(0,)), folder, REACH)
-    return run(NetworkConfig(StudyConfig(**DEMO)), folder, REACH)
+        config = SeedsConfig(NetworkConfig(**{**DEMO, "hidden": (8,), "epochs": 1}), seeds=(0,))
+    return run(config, "digits_demo", folder, REACH)

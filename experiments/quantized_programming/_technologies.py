@@ -1,5 +1,6 @@
 """The technologies that are compared, and the populations of cells they are compared on."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,8 +8,8 @@ import jax.numpy as jnp
 
 import qsynapse_jax as qs
 
-# Both sides store 2^bits levels a bit line. Resistors of 80 kohm are the best that switches of 5 kohm and 1 Mohm allow,
-# sqrt(r_on r_off) = 71 kohm (science.md section 1); analog levels fill the 5 to 80 kohm of the RADAR data.
+# Both sides store 2^bits levels per bit line. Resistors of 80 kohm are the best that switches of 5 kohm and 1 Mohm
+# allow, sqrt(r_on r_off) = 71 kohm (science.md section 1); analog levels fill the 5 to 80 kohm of the RADAR data.
 R_UNIT, R_ON, R_OFF = 80e3, 5e3, 1e6
 G_LEAST, G_MOST = 1 / 80e3, 1 / 5e3
 # The open states and the stuck cells that the RADAR data show, on a switch: what its weak resets would do to it.
@@ -39,10 +40,14 @@ def is_digital(name: str) -> bool:
     return name.startswith("digital")
 
 
-def cell(name: str, bits: int, *, signed: bool = True) -> qs.cells.AbstractCell:
-    """The cell of a technology."""
+# Of an analog cell in the bands of 3 and more bits: far above the published counts, which end at caps.
+MAX_PULSES = 1000
+
+
+def cell(name: str, bits: int, *, signed: bool = True, resistor: qs.cells.Resistor | None = None) -> Any:
+    """The cell of a technology, its resistors nominal unless they are given."""
     one = (
-        qs.cells.Ladder(bits, None, R_ON, R_OFF, r_branch=_branches(bits))
+        qs.cells.Ladder(bits, None, R_ON, R_OFF, r_branch=_branches(bits), resistor=resistor)
         if is_digital(name)
         else qs.cells.Multilevel(2**bits, G_LEAST, G_MOST)
     )
@@ -54,22 +59,27 @@ def _branches(bits: int) -> jax.Array:
     return jnp.asarray([2.0**k * (R_UNIT + R_ON) - R_ON for k in range(bits)])
 
 
-def hardware(name: str, bits: int, *, signed: bool = True, spread: float = 1.0) -> qs.tile.AbstractWrittenArray:
-    """An array of a technology, all its spreads and shares of faults times `spread`."""
+def hardware(
+    name: str, bits: int, *, wires: qs.crossbar.Wires | None = None, signed: bool = True, spread: float = 1.0
+) -> qs.tile.Tile:
+    """Tiles of a technology, all its spreads and shares of faults times `spread`."""
     if is_digital(name):
         switch = qs.devices.digital_switch(**(_MEASURED_SWITCH if name.endswith("measured") else {}))
-        resistor = qs.devices.poly_resistor()
-        return qs.tile.SwitchedArray(
-            cell(name, bits, signed=signed),
+        resistor = _spread(qs.cells.poly_resistor(), ("sigma_unit", "sigma_process"), spread)
+        return qs.tile.Tile(
+            cell(name, bits, signed=signed, resistor=resistor),
+            wires,
             _spread(switch, _SPREADS, spread),
-            _spread(resistor, ("sigma_unit", "sigma_process"), spread),
-            verify=True,
+            scheme=qs.programming.SinglePulse(verify=True),
         )
     device = qs.devices.analog_rram(**({} if name.endswith("measured") else _SOUND_CELL))
-    return qs.tile.AnalogArray(
-        cell(name, bits, signed=signed), _spread(device, _ANALOG_SPREADS, spread), qs.programming.RangeAdapting()
+    return qs.tile.Tile(
+        cell(name, bits, signed=signed),
+        wires,
+        _spread(device, _ANALOG_SPREADS, spread),
+        scheme=qs.programming.RangeAdapting(max_pulses=MAX_PULSES),
     )
 
 
-def _spread(device: Any, names: tuple[str, ...], factor: float) -> Any:
-    return type(device)(**{**vars(device), **{name: getattr(device, name) * factor for name in names}})
+def _spread(part: Any, names: tuple[str, ...], factor: float) -> Any:
+    return dataclasses.replace(part, **{name: getattr(part, name) * factor for name in names})

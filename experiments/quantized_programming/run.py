@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from experiments._record import figure, record, write_result
+from experiments._record import write_result
 from experiments.quantized_programming import _linearity, _network, _writing
 from experiments.quantized_programming._technologies import NAMES
+from experiments.quantized_programming.pictures import draw
 from qsynapse_jax.datasets import load
+from qsynapse_jax.studies import Claim, Record, TextTable, claim
 
 TEN_YEARS = 10 * 365.25 * 86400
 REACH = {
@@ -25,16 +26,20 @@ REACH = {
     "speed_up_on_pulse_count_alone_ispp_2_bits": ">= 10",
     "speed_up_on_pulse_count_alone_fppv_3_bits": "<= 1000",
     "digital_lost_in_ten_years_at_85_C": "<= 0.3",
+    # Given to two decimals.
+    "inl_against_an_independent_computation_largest_difference": "<= 0.01",
     "inl_exact_against_first_order_at_ratio_1e8_2_to_6_bits": "<= 1.0",
-    # 0.65 and 0.96 at 5 and 6 bits: the criterion bounds the error of one branch, and theirs add up.
-    **{f"inl_at_on_off_ratio_4_to_the_bits_{bits}_bits": "<= 0.5" for bits in (2, 3, 4)},
+    # At 5 and 6 bits nothing is asked for: the criterion bounds the error of one branch, and theirs add up.
+    "inl_at_on_off_ratio_4_to_the_bits_2_to_4_bits": "<= 0.5",
 }
-PAPER = {
-    "pulses_mean_fppv_3_bits": 137.0,
-    "pulses_median_fppv_3_bits": 37.0,
-    "pulses_p99_fppv_3_bits": 2001.0,
-    "success_fppv_3_bits": 0.967,
-}
+PAPER = {"pulses_mean_fppv_3_bits": 137.0, "success_fppv_3_bits": 0.967}
+# Of the pulse statistics; all of them are in the data.
+CLAIMED = (
+    *(f"pulses_mean_{name}" for name in _writing.SCHEMES),
+    "pulses_p99_fppv_2_bits",
+    "pulses_p99_ispp_2_bits",
+    "success_fppv_3_bits",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class ProgrammingConfig:
     """What is written, how long it is kept, and how often all of it is repeated."""
 
     bits: tuple[int, ...] = (2, 3, 4, 5, 6)
-    """Of a bit line, for time and energy."""
+    """Bits of a bit line, for time and energy."""
     sizes: tuple[int, ...] = (64, 128, 256, 512, 1024)
     """Square arrays; the smaller ones are blocks of the largest, whose cells are written independently."""
     statistics_cells: int = 32_768
@@ -76,131 +81,125 @@ QUICK = ProgrammingConfig(
 )
 
 
-def main(folder: Path, *, quick: bool) -> dict[str, Any]:
+def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, on digits, not what it claims."""
-    config = QUICK if quick else ProgrammingConfig()
-    started, console = time.perf_counter(), Console()
-    values: dict[str, tuple[str, list[float]]] = {}
-    rows: dict[str, list[dict[str, Any]]] = {"writing": [], "retention": [], "variation": [], "designed": []}
-    for seed in config.seeds:
-        console.print(f"seed {seed}: pulse statistics")
-        _add(values, _statistics(config, seed))
-        for bits in config.bits:
-            console.print(f"seed {seed}: {bits} bits, {config.sizes[-1]} x {config.sizes[-1]} cells")
-            rows["writing"] += _written(config, bits, seed, values)
-        console.print(f"seed {seed}: {config.dataset}")
-        data = load(config.dataset, seed=seed)
-        networks = _network.trained(data, config.hidden, config.network_bits, config.epochs, config.batch_size, seed)
-        for name, found in _network.study(networks, config, data, seed).items():
-            rows[name] += found
-    speed_up = _writing.speed_up_map()
-    values["speed_up_at_the_corner"] = ("", [speed_up["corner"]["speed_up"]] * len(config.seeds))
-    values.update(_accuracies(rows))
-    paper = dict(PAPER)
-    for name, (unit, value, given) in _linearity.figures().items():
-        values[name] = (unit, [value] * len(config.seeds))
-        if given is not None:
-            paper[name] = given
-    figures = [
-        figure(name, unit, found, reach=REACH.get(name), paper=paper.get(name))
-        for name, (unit, found) in values.items()
-    ]
-    tables = {
-        "writing": _writing.writing_table(rows["writing"]),
-        "corner": _writing.corner_table(),
-        "retention": _retention_table(rows["retention"]),
-        "variation": _variation_table(rows["variation"]),
-        "linearity": _linearity.table(),
-    }
-    extra = {"speed_up": speed_up, "rows": rows, "tables": tables}
-    content = record(config, figures, started=started, extra=extra)
-    _assumptions(console)
-    console.print(f"Written: {write_result(folder, content)}", highlight=False, soft_wrap=True)
-    return content
+    config, started = QUICK if quick else ProgrammingConfig(), time.perf_counter()
+    runs = [_one_seed(config, seed) for seed in config.seeds]
+    data = {name: np.stack([run[name] for run in runs]) for name in runs[0]}
+    speed_up, (linearity, computed) = _writing.speed_up_map(), _linearity.table()
+    figures = _claims(config, data, float(speed_up["corner"]))
+    data |= {f"speed_up/{name}": array for name, array in speed_up.items()}
+    data |= {f"linearity/{name}": array for name, array in computed.items()}
+    data |= {"retention/seconds": np.array([0.0, *config.seconds]), "retention/celsius": np.array(config.celsius)}
+    three = {name: array.mean(axis=0)[config.bits.index(3)] for name, array in _costs(data).items()}
+    record = Record(
+        "quantized_programming",
+        config,
+        config.seeds,
+        time.perf_counter() - started,
+        figures,
+        tables={
+            "writing": _writing.writing_table(three, config.sizes),
+            "corner": _writing.corner_table(),
+            "retention": _retention_table(config, data["retention/accuracy"]),
+            "variation": _variation_table(config, data["variation/accuracy"]),
+            "linearity": linearity,
+        },
+        data=data,
+        notes=_assumptions(),
+    )
+    write_result(folder, record)
+    draw(record, folder)
+    return record
 
 
-def _add(values: dict[str, tuple[str, list[float]]], found: dict[str, tuple[str, float]]) -> None:
-    for name, (unit, value) in found.items():
-        values.setdefault(name, (unit, []))[1].append(value)
+def _one_seed(config: ProgrammingConfig, seed: int) -> dict[str, np.ndarray]:
+    """Everything that is measured with one seed, by name."""
+    print(f"seed {seed}: pulse statistics", flush=True)
+    found: dict[str, Any] = {}
+    for name, statistics in _writing.pulse_statistics(config.statistics_cells, seed).items():
+        found |= {f"{'' if key == 'success' else 'pulses_'}{key}_{name}": x for key, x in statistics.items()}
+    for bits in config.bits:
+        print(f"seed {seed}: {bits} bits, {config.sizes[-1]} x {config.sizes[-1]} cells", flush=True)
+        for side, (trace, seconds) in _writing.written(bits, config.sizes[-1], seed).items():
+            found.setdefault(f"simulated_s/{side}", []).append(seconds)
+            blocks = [_writing.blocks(trace, size) for size in config.sizes]
+            for key in blocks[0]:
+                found.setdefault(f"writing/{side}/{key}", []).append([block[key] for block in blocks])
+    print(f"seed {seed}: {config.dataset}", flush=True)
+    data = load(config.dataset, seed=seed)
+    networks = _network.trained(data, config.hidden, config.network_bits, config.epochs, config.batch_size, seed)
+    for name, accuracies in _network.study(networks, config, data, seed).items():
+        found[f"{name}/accuracy"] = accuracies
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
-def _statistics(config: ProgrammingConfig, seed: int) -> dict[str, tuple[str, float]]:
-    found = _writing.pulse_statistics(config.statistics_cells, seed)
-    figures = {
-        f"{'pulses_' if key != 'success' else ''}{key}_{name}": ("" if key == "success" else "pulses", statistics[key])
-        for key in ("mean", "median", "p99", "success")
-        for name, statistics in found.items()
+def _costs(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Costs of writing by `SIDE/QUANTITY`, of shape (seeds, bits, sizes)."""
+    return {name.removeprefix("writing/"): x for name, x in data.items() if name.startswith("writing/")}
+
+
+def _claims(config: ProgrammingConfig, data: dict[str, np.ndarray], corner: float) -> list[Claim]:
+    """What is claimed, over seeds; and what no seed changes."""
+    values: dict[str, tuple[str, Any]] = {
+        name: ("" if name.startswith("success") else "pulses", data[name]) for name in CLAIMED
     }
     for name in ("ispp_2_bits", "fppv_3_bits"):
-        figures[f"speed_up_on_pulse_count_alone_{name}"] = ("", found[name]["mean"])
-    return figures
+        values[f"speed_up_on_pulse_count_alone_{name}"] = ("", data[f"pulses_mean_{name}"])
+    three, costs = config.bits.index(3), _costs(data)
+    simulated = data["simulated_s/analog_measured"][:, three]
+    values["time_to_simulate_the_write_of_the_largest_analog_array_3_bits"] = ("s", simulated)
+    for key, label in (("cell", "speed_up_{}_by_cell"), ("row", "speed_up_{}_by_row"), ("energy", "energy_ratio_{}")):
+        ratio = costs[f"analog_measured/{key}"][:, three, -1] / costs[f"digital/{key}"][:, three, -1]
+        values[label.format("largest_array_3_bits")] = ("", ratio)
+    hot = data["retention/accuracy"][:, :, config.celsius.index(85.0)]
+    lost = hot[:, :, 0] - hot[:, :, 1 + config.seconds.index(TEN_YEARS)]
+    for number, name in enumerate(NAMES):
+        values[f"{name}_lost_in_ten_years_at_85_C"] = ("points", lost[:, number])
+    values["speed_up_at_the_corner"] = ("", corner)
+    values |= _linearity.claims()
+    return [
+        claim(
+            name,
+            unit,
+            found if isinstance(found, float) else [float(x) for x in found],
+            reach=REACH.get(name),
+            paper=PAPER.get(name),
+        )
+        for name, (unit, found) in values.items()
+    ]
 
 
-def _written(
-    config: ProgrammingConfig, bits: int, seed: int, values: dict[str, tuple[str, list[float]]]
-) -> list[dict[str, Any]]:
-    """Rows of every size of both sides; and, for three bits, what is claimed of the largest."""
-    reports = _writing.written(bits, config.sizes[-1], seed)
+def _mean(values: np.ndarray) -> str:
+    spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{spread}"
+
+
+def _retention_table(config: ProgrammingConfig, accuracy: np.ndarray) -> TextTable:
     rows = [
-        {"bits": bits, "size": size, "side": side, "seed": seed, **_writing.blocks(report, size)}
-        for size in config.sizes
-        for side, (report, _) in reports.items()
+        [label, f"{celsius:g} C", *(_mean(accuracy[:, i, j, k]) for k in range(accuracy.shape[-1]))]
+        for i, label in enumerate(NAMES.values())
+        for j, celsius in enumerate(config.celsius)
     ]
-    if bits == 3:
-        digital, analog = rows[-2:]
-        name = "time_to_simulate_the_write_of_the_largest_analog_array_3_bits"
-        found = {name: ("s", reports["analog_measured"][1])}
-        for mode in _writing.MODES:
-            found[f"speed_up_largest_array_3_bits_by_{mode}"] = ("", analog[mode] / digital[mode])
-        found["energy_ratio_largest_array_3_bits"] = ("", analog["energy"] / digital["energy"])
-        _add(values, found)
-    return rows
+    columns = ["technology", "kept at", *(f"{t:.3g} s" for t in (0.0, *config.seconds))]
+    return TextTable("Test accuracy [%] against time since programming", columns, rows)
 
 
-def _accuracies(rows: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[str, list[float]]]:
-    """Fresh accuracy of every technology, and what ten years at 85 C take of it."""
-    values: dict[str, tuple[str, list[float]]] = {}
-    for name in NAMES:
-        mine = [row for row in rows["retention"] if row["technology"] == name and row["celsius"] == 85.0]
-        fresh = [row["accuracy"] for row in mine if row["seconds"] == 0]
-        old = [row["accuracy"] for row in mine if row["seconds"] == TEN_YEARS]
-        designed = [row["accuracy"] for row in rows["designed"] if row["technology"] == name]
-        values[f"{name}_accuracy_as_designed"] = ("%", designed)
-        values[f"{name}_accuracy_fresh"] = ("%", fresh)
-        lost = [before - after for before, after in zip(fresh, old, strict=True)]
-        values[f"{name}_lost_in_ten_years_at_85_C"] = ("points", lost)
-    return values
-
-
-def _mean(rows: list[dict[str, Any]]) -> str:
-    found = [row["accuracy"] for row in rows]
-    spread = f" ± {np.std(found, ddof=1):.2g}" if len(found) > 1 else ""
-    return f"{np.mean(found):.2f}{spread}"
-
-
-def _retention_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    times = list(dict.fromkeys(row["seconds"] for row in rows))
-    lines = []
-    for name, celsius in dict.fromkeys((row["technology"], row["celsius"]) for row in rows):
-        mine = [row for row in rows if (row["technology"], row["celsius"]) == (name, celsius)]
-        found = [_mean([row for row in mine if row["seconds"] == t]) for t in times]
-        lines.append([NAMES[name], f"{celsius:g} C", *found])
-    return {"columns": ["", "kept at", *(f"{t:.3g} s" for t in times)], "rows": lines}
-
-
-def _variation_table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    spreads = list(dict.fromkeys(row["spread"] for row in rows))
-    lines = [
-        [label, *(_mean([row for row in rows if row["technology"] == name and row["spread"] == s]) for s in spreads)]
-        for name, label in NAMES.items()
+def _variation_table(config: ProgrammingConfig, accuracy: np.ndarray) -> TextTable:
+    rows = [
+        [label, *(_mean(accuracy[:, i, j]) for j in range(accuracy.shape[-1]))]
+        for i, label in enumerate(NAMES.values())
     ]
-    return {"columns": ["spreads times", *(f"{s:g}" for s in spreads)], "rows": lines}
+    columns = ["spreads times", *(f"{s:g}" for s in config.spreads)]
+    return TextTable(
+        "Test accuracy [%] of fresh networks, all spreads and shares of faults times a factor", columns, rows
+    )
 
 
-def _assumptions(console: Console) -> None:
+def _assumptions() -> tuple[str, ...]:
     corner = _writing.CORNER
-    console.print(
+    return (
         f"10^6 assumes {corner['n_verify']:g} iterations of {corner['t_iteration']:g} s (pulse, read, settling) "
         f"against one pulse of {corner['t_switch']:g} s, all branches of a cell written at once, and no other time "
-        "on either side."
+        "on either side.",
     )

@@ -1,0 +1,20 @@
+"""What an experiment prints while it works."""
+
+
+class Lines:
+    """Prints a line per stage and per point worth one."""
+
+    def __init__(self):
+        self._name = ""
+
+    def stage(self, name: str, total: int) -> None:
+        """A line."""
+        self._name = name
+        print(f"{name}: {total} steps", flush=True)
+
+    def step(self, number: int, loss: float | None = None) -> None:
+        """Nothing: a line per step would be too many."""
+
+    def measured(self, what: str, loss: float, metric: str = "") -> None:
+        """A line."""
+        print(", ".join(filter(None, [f"{self._name}: {what}", f"loss {loss:.3f}", metric])), flush=True)
