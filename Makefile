@@ -60,13 +60,15 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)  ## run the demonstration
-	@$(BIN)/qsynapse demo
+	@$(BIN)/qsynapse demo --overwrite
 
 test: $(STAMP)  ## run the tests, without the slow ones
 	@$(BIN)/python -m pytest
 
-test-all: $(STAMP)  ## run all tests, the slow ones too
-	@$(BIN)/python -m pytest -m ""
+test-slow: $(STAMP)  ## run the slow tests, which `make test` leaves out
+	@$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## run all tests
 
 lint: $(STAMP)  ## check style and formatting
 	@$(BIN)/ruff check .
@@ -134,4 +136,4 @@ clean:  ## remove the environments, the caches and the build outputs
 	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo test test-all lint type check bench reproduce notebooks test-newest clean
+.PHONY: help install demo test test-slow test-all lint type check bench reproduce notebooks test-newest clean

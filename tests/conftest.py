@@ -6,7 +6,14 @@ import jax
 import pytest
 
 # Whole programs, each of which keeps one worker busy for long: begun last, they would keep the other one waiting.
-LONG = ("test_notebooks.py", "test_experiments.py", "test_cli.py", "test_learning.py", "test_readme.py")
+LONG = (
+    "test_notebooks.py",
+    "test_experiments.py",
+    "test_cli.py",
+    "test_learning.py",
+    "test_checkpoint.py",
+    "test_readme.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

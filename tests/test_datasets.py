@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 import traceback
+from typing import Any
 
 import numpy as np
 import pooch
@@ -340,7 +341,8 @@ def test_seed_must_be_a_non_negative_integer(seed):
 def test_digits_are_the_bundled_ones_split_in_two():
     from sklearn.datasets import load_digits
 
-    data, whole = load("digits"), load_digits()
+    data = load("digits")
+    whole: Any = load_digits()
     assert data.x_train.shape == (1297, 64)
     assert data.x_test.shape == (500, 64)
     assert data.x_train.dtype == np.float32
@@ -376,13 +378,14 @@ def test_seed_orders_the_training_examples_and_nothing_else(tmp_path, name):
     np.testing.assert_array_equal(plain.x_test, mixed.x_test)
     np.testing.assert_array_equal(plain.y_test, mixed.y_test)
     assert not np.array_equal(plain.x_train, mixed.x_train)
-    pairs = [np.column_stack([d.x_train, d.y_train]) for d in (plain, mixed)]
-    np.testing.assert_array_equal(*(p[np.lexsort(p.T)] for p in pairs))
+    one, other = (np.column_stack([d.x_train, d.y_train]) for d in (plain, mixed))
+    np.testing.assert_array_equal(one[np.lexsort(one.T)], other[np.lexsort(other.T)])
 
 
 @pytest.mark.skipif(not REAL_DATA, reason="QSYNAPSE_DATA is not set: no real MNIST files to read")
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1307), ("fashion_mnist", 0.2860)])
 def test_real_files(monkeypatch, name, mean):
+    assert REAL_DATA is not None
     folder = os.path.join(REAL_DATA, name)
     if not os.path.isdir(folder):
         pytest.skip(f"QSYNAPSE_DATA has no folder {name}")

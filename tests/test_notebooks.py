@@ -65,11 +65,8 @@ def test_there_are_notebooks():
     assert NOTEBOOKS, f"no notebook found in {ROOT / 'notebooks'}"
 
 
-# A minute each; by default the newest one runs, for which every package is needed.
-EXECUTED = [*(pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS[:-1]), *NOTEBOOKS[-1:]]
-
-
-@pytest.mark.parametrize("path", EXECUTED, ids=name_of)
+@pytest.mark.slow  # a minute each
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
 def test_it_runs_and_its_committed_outputs_are_complete(path, tmp_path):
     content = path.read_bytes()
     committed = nbformat.reads(content.decode(), as_version=4)
