@@ -98,7 +98,8 @@ class CodesignResult:
 
     def resistor_table(self) -> TextTable:
         """The resistors of every design."""
-        rows = [[str(k), *map(shown_resistor, row)] for k, row in enumerate(zip(*self.designs.values(), strict=True))]
+        branches = enumerate(zip(*self.designs.values(), strict=True))
+        rows = [[str(k), *(shown_resistor(float(r)) for r in row)] for k, row in branches]
         return TextTable("Branch resistors [ohm], most significant first", ["branch", *self.designs], rows)
 
     def measured_table(self) -> TextTable:
