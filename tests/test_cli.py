@@ -293,7 +293,8 @@ def test_whatever_kills_a_run_it_is_complete_or_absent_and_continues_bit_by_bit(
         assert status in (0, -number, 128 + number), said
         if status == 128 + number:
             assert "interrupted." in said
-            assert ("--resume" in said) == (tmp_path / "run.partial").exists()
+            # A process that ends before it has looked at the folder says nothing of what an earlier one left there.
+            assert "--resume" not in said or (tmp_path / "run.partial").exists()
         if check_what_is_there(out, tables, capsys):
             check_equal(out, run)
             shutil.rmtree(out)

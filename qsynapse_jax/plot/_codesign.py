@@ -1,6 +1,6 @@
 """Pictures of resistors found by gradient: their levels, what they are worth, and what they cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def levels_and_resistors(levels: Mapping[str, Mapping[str, Any]], designs: Mappi
     return figure
 
 
-def points_by_design(axes: Any, values: Mapping[str, Sequence[float]], *, label: str) -> None:
+def points_by_design(axes: Any, values: Mapping[str, Any], *, label: str) -> None:
     """One point per seed of every design, drawn into `axes`.
 
     Args:

@@ -55,7 +55,7 @@ def speed_up(
     return figure
 
 
-def retention(accuracy: Mapping[str, Any], seconds: Any, celsius: Sequence[float]) -> Any:
+def retention(accuracy: Mapping[str, Any], seconds: Any, celsius: Any) -> Any:
     """Accuracy against time since programming, a panel per temperature.
 
     Args:
