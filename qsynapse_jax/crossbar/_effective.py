@@ -25,23 +25,17 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax.crossbar._elimination import compile_lines
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
-from qsynapse_jax.crossbar._laws import Ohmic
-from qsynapse_jax.crossbar._linear_solve import EffectiveSolver, Tolerance
-from qsynapse_jax.crossbar._operating_point import OperatingPoint, is_zero, operating_point, tangent_of
+from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
-from qsynapse_jax.crossbar._solve import solve
-from qsynapse_jax.crossbar._validation import check_array, check_tolerance, outcome, raise_failure
+from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve
+from qsynapse_jax.crossbar._solver import AbstractSolver
+from qsynapse_jax.crossbar._validation import check_array, check_solver, check_tolerance, outcome, raise_failure
 from qsynapse_jax.crossbar._wires import Wires
 
 # Numbers that the solves of all lines keep at a time: 4 tiles of 64 x 64, whose working set (about five arrays of
 # wl x wl x bl numbers each) stays in cache. On two cores 4 were 1.6 times faster than 1 and 2.3 times than 108.
 _AT_ONCE = 4 * 64**3
-
-# Cells up to which "auto" takes one solve per line: it compiles sooner, 3.0 s with its gradient at 32 lines where
-# elimination takes 5.2 s at 64 (experiments/bench/compile.json). Where run times cross was not measured.
-_FEW = 48 * 48
 
 # Random inputs of a certificate. An error in any entry shows in all of them, so a few are as good as many.
 _WITNESSES = 4
@@ -52,7 +46,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: EffectiveSolver = ...,
+    solver: AbstractSolver = ...,
     rtol: float | None = ...,
     max_steps: int | None = ...,
     throw: bool = ...,
@@ -63,7 +57,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: EffectiveSolver = ...,
+    solver: AbstractSolver = ...,
     rtol: float | None = ...,
     max_steps: int | None = ...,
     throw: bool = ...,
@@ -73,7 +67,7 @@ def effective_conductance(
     g: Float[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
-    solver: EffectiveSolver = "auto",
+    solver: AbstractSolver = AUTO,
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
@@ -87,9 +81,8 @@ def effective_conductance(
         g: conductance of every cell [S], shape (wl, bl), or (*tiles, wl, bl) for arrays behind equal wires; 0 is an
             open cell.
         wires: their resistances [ohm].
-        solver: "elimination" of the nodes, which is exact but knows neither lines connected at both ends nor opens;
-            "conjugate_gradient" or "modal", one solve per line by the method of that name in `solve`; "auto" (default):
-            elimination for arrays of more than 48 x 48 cells where it applies, else one solve per line.
+        solver: `Auto()` (default): elimination for arrays of more than 48 x 48 cells where lines are connected at one
+            end and none is open, else one solve per line; or one of the others by name, as in `solve`.
         rtol: relative residual of every line's solve, where there are any; defaults as in `solve`.
         max_steps: as in `solve`, likewise.
         throw: raise on failure (default). With `throw=False` a failure is a matrix of NaN.
@@ -112,10 +105,9 @@ def effective_conductance(
     """
     g = as_floating(g, "g")
     check_array(g, wires, tiles=True)
-    tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver, of=EffectiveSolver)
     opens = wires.count_opens(g.shape[-2:])
-    if solver == "elimination":
-        _check_elimination(wires, opens)
+    check_solver(solver, wires, g.shape, opens)
+    tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
     g_eff, result = _compile_circuit(g, wires, tolerance=tolerance, opens=opens)
     if throw:
         g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
@@ -129,40 +121,25 @@ def _compile_circuit(
     g: jax.Array, wires: Wires, *, tolerance: Tolerance, opens: tuple[int, int]
 ) -> tuple[jax.Array, RESULTS]:
     tiles = g.reshape(-1, *g.shape[-2:])
-    one_sided = wires.r_driver_far is None and wires.r_sense_far is None
-    few = g.shape[-2] * g.shape[-1] <= _FEW
-    if tolerance.solver == "elimination" or (tolerance.solver == "auto" and one_sided and not any(opens) and not few):
-        branches = (jnp.broadcast_to(r.astype(g.dtype), g.shape) for r in wires.branches(g.shape[-2:]))
-        g_eff = compile_lines(g, *branches)
-        converged = jnp.ones(len(tiles), bool)
+    z = impedance(wires, g.shape[-2:], g.dtype, opens)
+    g_eff = tolerance.solver.condense(tiles, wires, opens)
+    if g_eff is not None:
+        g_eff, converged = g_eff.reshape(g.shape), jnp.ones(len(tiles), bool)
     else:
-        z = impedance(wires, g.shape[-2:], g.dtype, opens)
         at_once = max(1, _AT_ONCE // (min(g.shape[-2:]) * g.shape[-2] * g.shape[-1]))
         one = partial(_g_eff, tolerance, z=z)
         # Without a loop where none is needed: JAX takes a loop's derivative by rules of its own only once, so that
         # reverse over reverse mode would not get through.
         solved = jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
         g_eff, converged = solved[0].reshape(g.shape), solved[1]
-    result = outcome(jnp.all(converged), finite=jnp.all(jnp.isfinite(g_eff)), g=g, wires=wires, opens=opens)
+    shorted = jnp.any(jnp.isinf(g) & (z.own() == 0)) if not any(opens) else False
+    finite = jnp.all(jnp.isfinite(g_eff))
+    result = outcome(jnp.all(converged), finite=finite, shorted=shorted, g=g, law=OHMIC, z=z, wires=wires)
     # Each tile answers for itself, all for the wires. A factor, because the derivative of a selected constant would be
     # a plausible 0.
     sound = converged.reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
     sound &= (result != RESULTS.bad_wires) & (result != RESULTS.unexpected_opens)
     return g_eff * jnp.where(sound, 1.0, jnp.nan).astype(g.dtype)[..., None, None], result
-
-
-def _check_elimination(wires: Wires, opens: tuple[int, int]) -> None:
-    for name in ("r_driver_far", "r_sense_far"):
-        if getattr(wires, name) is not None:
-            raise ValueError(
-                f"Argument `solver` must not be 'elimination' for lines connected at both ends, but `{name}` is given; "
-                "use 'auto'."
-            )
-    if any(opens):
-        raise ValueError(
-            "Argument `solver` must not be 'elimination' where `wires` hold infinite or very large resistances; use "
-            "'auto'."
-        )
 
 
 def _difference(g: jax.Array, wires: Wires, g_eff: jax.Array, key: PRNGKeyArray, *, throw: bool) -> Float[Array, ""]:
@@ -188,7 +165,7 @@ def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) 
     else:
         b = -jnp.broadcast_to(jnp.eye(n_bit, dtype=g.dtype)[:, None, :], (n_bit, n_word, n_bit))
         a = jnp.zeros_like(b)
-    nodes = operating_point(tolerance, Ohmic(), g, a, b, z)
+    nodes = operating_point(tolerance, OHMIC, g, a, b, z)
     return nodes.word - nodes.bit, nodes
 
 

@@ -158,6 +158,11 @@ class Line(eqx.Module):
         assert self.segments is not None
         return self._up_to_each(self.segments) + self.end
 
+    def own(self) -> jax.Array:
+        """Drop at every cell for 1 A drawn there alone [V/A], shape (wl, bl) or less."""
+        reach = self._reach()
+        return reach if self.far is None else reach - self._through_far_end(reach)
+
     def _up_to_each(self, x: jax.Array) -> jax.Array:
         """Running sum from the terminal to every cell."""
         return _running_sum(x, self.axis, reverse=self.from_end, blocks=self.blocks)
@@ -194,7 +199,12 @@ class Impedance(eqx.Module):
 
     word: Line
     bit: Line
+    resistances: Wires
     spread: int = eqx.field(static=True)
+
+    def own(self) -> Float[Array, "wl bl"]:
+        """Resistance that each cell meets on its own [ohm]: the diagonal of Z."""
+        return self.word.own() + self.bit.own()
 
     @property
     def has_modes(self) -> bool:
@@ -240,15 +250,20 @@ class Impedance(eqx.Module):
         drive.
         """
         parts = [jnp.zeros((current.shape[0], 0), current.dtype)]
-        split, shape = self.opens[0], current.shape[1:]
         if self.opens[0]:
             parts.append(self.word.passed(current))
         if self.opens[1]:
             parts.append(-self.bit.passed(current))
-        if phi is not None and self.opens[0]:
-            parts[1] += self.word.linked(phi[:, :split], shape)
-        if phi is not None and self.opens[1]:
-            parts[-1] += self.bit.linked(phi[:, split:], shape)
+        passed = jnp.concatenate(parts, axis=1)
+        return passed if phi is None else passed + self.linked(phi, current.shape[1:])
+
+    def linked(self, phi: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Float[Array, "batch opens"]:
+        """Currents that voltages across the opens drive through them and through the far ends [A]."""
+        parts = [jnp.zeros((phi.shape[0], 0), phi.dtype)]
+        if self.opens[0]:
+            parts.append(self.word.linked(phi[:, : self.opens[0]], shape))
+        if self.opens[1]:
+            parts.append(self.bit.linked(phi[:, self.opens[0] :], shape))
         return jnp.concatenate(parts, axis=1)
 
     def __call__(self, current: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
@@ -282,6 +297,7 @@ def impedance(
     return Impedance(
         word=_line(word, driver, wires.r_driver_far, in_word, n_bit, axis=-1, from_end=False, spread=spread),
         bit=_line(bit, sense, wires.r_sense_far, in_bit, n_word, axis=-2, from_end=True, spread=spread),
+        resistances=wires,
         spread=spread,
     )
 

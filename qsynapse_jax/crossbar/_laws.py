@@ -54,7 +54,12 @@ class Series(AbstractLaw):
     linear: ClassVar[bool] = True
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        return _rank(g / (1 + g * _rank(self.r, g).astype(g.dtype)), v) * v
+        r = _rank(self.r, g).astype(g.dtype)
+        # Infinities of either kind, without a product of infinity and 0, also in the derivative.
+        short, off = jnp.isinf(g), jnp.isinf(r)
+        g, r = jnp.where(short, 0, g), jnp.where(off, 0, r)
+        behind = jnp.where(short, 1 / jnp.where(r > 0, r, jnp.where(short, 0, 1)), g / (1 + g * r))
+        return _rank(jnp.where(off, 0, behind), v) * v
 
 
 class Sinh(AbstractLaw):

@@ -31,7 +31,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._linear_solve import Tolerance, load
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, System, capped, load
 
 Cells = Float[Array, "batch wl bl"]
 
@@ -39,8 +39,27 @@ Cells = Float[Array, "batch wl bl"]
 _HALVINGS = 20
 
 
+class Tolerance(NamedTuple):
+    """How to solve and when to stop; static.
+
+    Attributes:
+        limits: of a linear solve.
+        newton: of the equations of nonlinear cells, relative to the largest voltage.
+        max_solves: linear solves of Newton's method.
+        solver: of the linear systems.
+    """
+
+    limits: Limits
+    newton: float
+    max_solves: int
+    solver: AbstractSolver
+
+
 class OperatingPoint(NamedTuple):
-    """Node voltages [V] and cell currents [A] for a batch of inputs, and how the iteration went."""
+    """Node voltages [V] and cell currents [A] for a batch of inputs, and how the iteration went.
+
+    `defect` as in `Loaded`.
+    """
 
     word: Cells
     bit: Cells
@@ -49,6 +68,7 @@ class OperatingPoint(NamedTuple):
     steps: Int[Array, ""]
     solves: Int[Array, ""]
     converged: Bool[Array, ""]
+    defect: Float[Array, " batch"] | None
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -60,12 +80,14 @@ def operating_point(
     if law.linear:
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
         nothing = jnp.zeros((drive.shape[0], sum(z.opens)), drive.dtype)
-        current, phi, steps, converged = load(tolerance, slope, z, drive, nothing)
+        system = System(slope, z, drive, nothing, terminals=(a[:, :, 0], b[:, 0]))
+        current, phi, steps, converged, defect = load(tolerance.solver, system, tolerance.limits)
         solves = jnp.ones((), jnp.int32)
     else:
         current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z)
+        defect = None
     word, bit = a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi)
-    return OperatingPoint(word, bit, current, phi, steps, solves, converged)
+    return OperatingPoint(word, bit, current, phi, steps, solves, converged, defect)
 
 
 def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
@@ -110,7 +132,8 @@ def _newton(
 
     def step(state: _Newton) -> _Newton:
         f, passed = residual(state.u, state.phi)
-        change = load(tolerance, conductance(law, g, state.u), z, -f, -passed)
+        system = System(conductance(law, g, state.u), z, -f, -passed)
+        change = load(tolerance.solver, system, tolerance.limits)
         du = z.lift(change.phi, shape) - f - z(change.current)
         active = unfinished(state)
 
@@ -163,7 +186,9 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     if not isinstance(db, SymbolicZero):
         at_bit.append(db)
     if not is_zero((dlaw, dg)):
-        injected.append(tangent_of(lambda law, g: law.current(g, v), (law, g), (dlaw, dg)))
+        change = tangent_of(lambda law, g: law.current(g, v), (law, g), (dlaw, dg))
+        # A short stays one.
+        injected.append(jnp.where(jnp.isinf(g)[None], 0, change))
     if not is_zero(dz.word):
         at_word.append(tangent_of(lambda z: z.word_voltage(point.current, point.phi), (z,), (dz,)))
     if not is_zero(dz.bit):
@@ -176,8 +201,8 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     # Absent terms are left out, not zero-filled: a product with zeros costs as much as any other.
     rhs: Any = sum(at_word) - sum(at_bit) - sum(map(z, injected))
     slope = conductance(law, g, v[:1] if law.linear else v)
-    dv, dphi = _cell_voltages(tolerance, slope, z, rhs, jnp.zeros_like(point.phi) - sum(passed))
-    current = slope * dv + sum(injected)
+    q, dphi = _cell_voltages(tolerance, slope, z, rhs, jnp.zeros_like(point.phi) - sum(passed))
+    current = capped(slope, z)[0] * q + sum(injected)
     unmoved: Any = np.zeros((), jax.dtypes.float0)
     # Around a point that is not the operating point a tangent means nothing, even if its own solve has converged.
     one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(g.dtype)
@@ -189,6 +214,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
         unmoved,
         unmoved,
         unmoved,
+        None if point.defect is None else jnp.zeros_like(point.defect),
     )
     return point, tangent
 
@@ -224,12 +250,13 @@ def _cell_voltages(
     rhs: Cells,
     passed: Float[Array, "batch opens"],
 ) -> tuple[Cells, Float[Array, "batch opens"]]:
-    """Solves x + Z D x - C q = rhs and C'D x + H q = passed, D = `slope`, for (x, q); linear, with a transpose.
+    """Solves alpha x + Z G x - C q = rhs and C'G x + H q = passed, G = Gamma, for (x, q); linear, with a transpose.
 
     Failure is NaN.
     """
-    held_slope = jax.lax.stop_gradient(slope)
-    held = jax.lax.stop_gradient(z)
+    gamma, alpha = capped(slope, z)
+    held_gamma, held_alpha, held_slope, held = jax.lax.stop_gradient((gamma, alpha, slope, z))
+    beyond = held_alpha < 1
     shape = rhs.shape[1:]
 
     # One array for both unknowns: `custom_linear_solve` refuses to be transposed where one of several does not depend
@@ -245,20 +272,29 @@ def _cell_voltages(
 
     def loaded(unknown: jax.Array) -> jax.Array:
         x, q = unpacked(unknown)
-        current = slope * x
-        return packed(x + z(current) - z.lift(q, shape), z.passed(current, q)) if any(z.opens) else x + z(current)
+        current = gamma * x
+        image = alpha * x + z(current)
+        return packed(image - z.lift(q, shape), z.passed(current, q)) if any(z.opens) else image
+
+    def circuit(drive: Cells, passed: jax.Array) -> tuple[Cells, jax.Array]:
+        point = load(tolerance.solver, System(held_slope, held, drive, passed), tolerance.limits)
+        one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(rhs.dtype)
+        return one_or_nan * point.current, one_or_nan * point.phi
 
     def solve(_: Any, known: jax.Array) -> jax.Array:
         rhs, passed = unpacked(known)
-        point = load(tolerance, held_slope, held, rhs, passed)
-        one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(rhs.dtype)
-        q = one_or_nan * point.phi
-        x = rhs - held(one_or_nan * point.current)
-        return packed(x + held.lift(q, shape), q) if any(z.opens) else x
+        current, q = circuit(rhs, passed)
+        x = rhs - held(current)
+        x = x + held.lift(q, shape) if any(z.opens) else x
+        # x is the voltage of the cell and, where it is capped, what its current drops over the cap.
+        return packed(jnp.where(beyond, current / jnp.where(beyond, held_gamma, 1), x), q)
 
     def transpose_solve(_: Any, known: jax.Array) -> jax.Array:
+        # The same circuit again: alpha p + G (Z p + C q) = c, a source in series with what is capped, else a current.
         c, d = unpacked(known)
-        r, q = unpacked(solve(None, packed(held(c), held.passed(c) + d)))
-        return packed(c - held_slope * r, q)
+        injected = jnp.where(beyond, 0, c)
+        source = jnp.where(beyond, c / jnp.where(beyond, held_gamma, 1), 0)
+        current, q = circuit(source - held(injected), -d - held.passed(injected))
+        return packed(injected + current, -q)
 
     return unpacked(jax.lax.custom_linear_solve(loaded, packed(rhs, passed), solve, transpose_solve))

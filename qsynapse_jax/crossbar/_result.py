@@ -20,9 +20,26 @@ class RESULTS(eqx.Enumeration):
         "The iteration for the node voltages met a NaN or infinite number: currents or voltages overflow the "
         "working precision. Check the units of `g` [S], `v_in` [V] and `wires` [ohm], or compute in float64."
     )
+    inaccurate = (
+        "The circuit is too delicate for the working precision: rounding alone may change a current by more than a "
+        "solve promises. Compute in float64 (`jax.config.update('jax_enable_x64', True)`), or with "
+        "`solver=Elimination()`, which loses no digits to floating lines."
+    )
+    shorted = (
+        "A path of 0 ohm joins two terminals, whose currents nothing limits. Give the crosspoint (`g`), a wire or an "
+        "end a resistance [ohm]."
+    )
+    nonlinear_short = (
+        "Argument `g` must be finite for cells with a nonlinear law, but holds an infinity; use `Ohmic` or `Series` "
+        "cells, or a finite conductance [S]."
+    )
+    short_and_open = (
+        "Argument `g` holds a short (an infinity) in an array with open lines, which the iteration does not take; use "
+        "`solver=Elimination()`."
+    )
     bad_conductance = (
-        "Argument `g` must be non-negative and finite, but holds a negative, NaN or infinite conductance [S]. "
-        "Use 0.0 for an open cell."
+        "Argument `g` must be non-negative, but holds a negative or NaN conductance [S]. Use 0.0 for an open cell and "
+        "an infinity for a short."
     )
     bad_voltage = "Argument `v_in` must be finite, but holds a NaN or infinite voltage [V]."
     bad_output_voltage = "Argument `v_out` must be finite, but holds a NaN or infinite voltage [V]."
@@ -44,11 +61,16 @@ class Stats(eqx.Module):
         solves: linear systems solved: 1 for linear cells, one per step of Newton's method otherwise.
         residual: what is left of Kirchhoff's equations, recomputed from the returned currents: the Euclidean norm
             of `sqrt(g) (v_word - v_bit - i_cell / g)` over that of `sqrt(g) (v_in - v_out)`. The error of the cell
-            currents, measured in the same norm, cannot exceed it.
+            currents, measured in the same norm, cannot exceed it. Of a cell that conducts more than a thousand times
+            better than its wires, a short, `g` stands for a thousand times their conductance.
+        current_error: what `i_out` may be off, relative to the largest current in or out of a line: the sum of what
+            each cell and each floating piece leaves unbalanced, none of which can grow on its way to a terminal. What
+            rounding of a cell's own voltage explains is left out.
         power_balance: power delivered by the terminals less power dissipated in cells and wires, over the former.
     """
 
     iterations: Int[Array, ""]
     solves: Int[Array, ""]
     residual: Float[Array, "*batch"]
+    current_error: Float[Array, "*batch"]
     power_balance: Float[Array, "*batch"]

@@ -13,22 +13,28 @@ from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import quantity
-from qsynapse_jax.crossbar._impedance import impedance
+from qsynapse_jax.crossbar._auto import Auto
+from qsynapse_jax.crossbar._impedance import Impedance, impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
-from qsynapse_jax.crossbar._linear_solve import Solver, Tolerance, after
-from qsynapse_jax.crossbar._operating_point import conductance, operating_point
+from qsynapse_jax.crossbar._modal import Modal
+from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
+from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
 from qsynapse_jax.crossbar._validation import (
     check_array,
     check_input,
     check_law,
+    check_solver,
     check_tolerance,
     outcome,
     raise_failure,
 )
 from qsynapse_jax.crossbar._wires import Wires
 
-OHMIC = Ohmic()
+OHMIC, AUTO = Ohmic(), Auto()
+
+# What a current may be off before a solve refuses, relative to the largest.
+_PROMISED = {"float32": 1e-4, "float64": 1e-9}
 
 
 class Solution(eqx.Module):
@@ -81,8 +87,8 @@ def solve(
     wires: Wires,
     *,
     v_out: Float[ArrayLike, "*batch bl"] | None = None,
-    cell: AbstractLaw = OHMIC,
-    solver: Solver = "auto",
+    law: AbstractLaw = OHMIC,
+    solver: AbstractSolver = AUTO,
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
@@ -102,11 +108,9 @@ def solve(
         v_out: voltages of the bit-line terminals [V], shape (*batch, bl) with the batch of `v_in`, or (bl,); default
             0, virtual ground. A write scheme is one call: V/2 drives the selected word line with V, its bit line
             with 0 and all others with V/2.
-        cell: law of the cells, e.g. `Sinh(k)`; default `Ohmic()`.
-        solver: "conjugate_gradient" (plain), "modal" (preconditioned by the modes of the lines, for severe IR drop;
-            only for uniform lines connected at one end, else the plain one is used), or "auto" (default): modal where
-            the mean conductance times the line resistance a smooth current meets, about r g N^2, exceeds 200,
-            and there are more than 256 cells.
+        law: current of a crosspoint against its voltage, e.g. `Sinh(k)`; default `Ohmic()`.
+        solver: `Auto()` (default), or one by name: `ConjugateGradient()`, `Modal()` for severe IR drop,
+            `Elimination()` for small arrays with floating lines. By name it solves or refuses.
         rtol: relative residual at which the iteration ends (in float32 1.2e-6 after a modal one, if that is more);
             default 1e-7 in float32, 1e-13 in float64. Loosen it for speed: the error of the cell currents stays below
             it in the norm given in `Stats`.
@@ -135,12 +139,14 @@ def solve(
     check_array(g, wires)
     v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_floating(v_out, "v_out")
     check_input(g, v_in, v_out)
-    check_law(cell)
+    check_law(law)
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
+    opens = wires.count_opens(g.shape)
+    check_solver(solver, wires, g.shape, opens)
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
-    sol = _solve(g, v_in, v_out, wires, cell, tolerance=tolerance, opens=wires.count_opens(g.shape))
+    sol = _solve(g, v_in, v_out, wires, law, tolerance=tolerance, opens=opens)
     if throw:
-        inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "cell": cell}
+        inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "law": law}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
     return sol
 
@@ -151,7 +157,7 @@ def _solve(
     v_in: jax.Array,
     v_out: jax.Array,
     wires: Wires,
-    cell: AbstractLaw,
+    law: AbstractLaw,
     *,
     tolerance: Tolerance,
     opens: tuple[int, int],
@@ -159,15 +165,29 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    spread = 1 if tolerance.solver == "modal" else _devices(g, v_in, v_out)
+    spread = 1 if isinstance(tolerance.solver, Modal) else _devices(g, v_in, v_out)
     z = impedance(wires, g.shape, dtype, opens, spread=spread)
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
-    nodes = operating_point(tolerance, cell, g, a, b, z)
-    stats = jax.lax.stop_gradient(_stats(cell, g, a - b, nodes))
+    nodes = operating_point(tolerance, law, g, a, b, z)
+    residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    result = outcome(nodes.converged, finite=finite, g=g, wires=wires, opens=opens, v_in=v_in, v_out=v_out)
+    # A loose `rtol` is a loose promise; no cell is held to better than some roundings.
+    finest = max(tolerance.limits.rtol, 10 * float(jnp.finfo(dtype).eps))
+    promised = max(_PROMISED[dtype.name], 4 * max(g.shape) * finest)
+    result = outcome(
+        nodes.converged,
+        finite=finite,
+        accurate=jnp.all(current_error <= promised),
+        shorted=jnp.any(jnp.isinf(g) & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
+        g=g,
+        law=law,
+        z=z,
+        wires=wires,
+        v_in=v_in,
+        v_out=v_out,
+    )
 
     # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
     # derivative of a selected constant would be a plausible 0.
@@ -183,7 +203,7 @@ def _solve(
         v_bit=restored(nodes.bit),
         i_cell=restored(nodes.current),
         result=result,
-        stats=Stats(nodes.steps, nodes.solves, restored(stats[0]), restored(stats[1])),
+        stats=Stats(nodes.steps, nodes.solves, *map(restored, (residual, current_error, power))),
     )
 
 
@@ -204,20 +224,29 @@ def _progress(sol: Solution) -> str:
     return f" It took {steps} steps to a relative residual of {residual:.1e}."
 
 
-def _stats(law: AbstractLaw, g: jax.Array, drive: jax.Array, nodes: Any) -> tuple[jax.Array, jax.Array]:
-    """Relative residual and power balance of every input, from the returned voltages and currents."""
+def _stats(
+    law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Relative residual, relative error of currents and power balance of every input, from what is returned."""
     g = after(nodes.steps, g)
-    v = nodes.word - nodes.bit
-    root_g = jnp.sqrt(conductance(law, g, v[:1] if law.linear else v))
-    conducting = root_g > 0
-    # In the weighted unknown, y = i / sqrt(g), an open cell has nothing to be wrong about.
-    inverse = jnp.where(conducting, 1 / jnp.where(conducting, root_g, 1), 0)
-    y = inverse * nodes.current
-    error = root_g * v - y if law.linear else inverse * (law.current(g, v) - nodes.current)
-    drive = root_g * drive
+    v, i = nodes.word - nodes.bit, nodes.current
+    slope = conductance(law, g, v[:1] if law.linear else v)
+    gamma, alpha = capped(slope, z)
+    root = jnp.sqrt(gamma)
+    conducting = root > 0
+    # In the weighted unknown, y = i / sqrt(Gamma), an open cell has nothing to be wrong about.
+    inverse = jnp.where(conducting, 1 / jnp.where(conducting, root, 1), 0)
+    y = inverse * i
+    wanted = None if law.linear else law.current(g, v)
+    error = root * v - alpha * y if wanted is None else inverse * (wanted - i)
+    # What a cell leaves unbalanced flows through it and the wires next to it, at least.
+    beside = 0.5 * (jnp.min(z.resistances.r_word) + jnp.min(z.resistances.r_bit))
+    rounding = 4 * float(jnp.finfo(v.dtype).eps)
+    carried = jnp.abs(root * v) + jnp.abs(alpha * y) if wanted is None else inverse * (jnp.abs(wanted) + jnp.abs(i))
+    shunted = root / (alpha + gamma * beside)
+    drive = root * drive
     # In units of the largest drive, else nanovolts in float32 square to 0 and look as if solved without residual.
     largest = jnp.max(jnp.abs(drive), axis=(-2, -1), keepdims=True)
-    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
 
     def total(x: jax.Array) -> jax.Array:
         return jnp.sum(x, axis=(-2, -1))
@@ -225,5 +254,13 @@ def _stats(law: AbstractLaw, g: jax.Array, drive: jax.Array, nodes: Any) -> tupl
     def ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
         return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
+    off = nodes.defect
+    if off is None:
+        off = total(shunted * jnp.maximum(jnp.abs(error) - rounding * carried, 0))
+    through = jnp.maximum(
+        jnp.max(jnp.abs(jnp.sum(i, -2)), -1, initial=0.0), jnp.max(jnp.abs(jnp.sum(i, -1)), -1, initial=0.0)
+    )
+    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
     residual = ratio(jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2)))
-    return residual, ratio(total(y * error), total(y * drive))
+    current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)
+    return residual, current_error, ratio(total(y * error), total(y * drive))

@@ -1,15 +1,18 @@
 """The border of the package: what is checked before a solve, and how a failure after it is raised."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qsynapse_jax._checks import bad_value_message, is_concrete
+from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._linear_solve import Solver, Tolerance
+from qsynapse_jax.crossbar._operating_point import Tolerance
 from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, capped
 from qsynapse_jax.crossbar._wires import Wires
 
 T = TypeVar("T")
@@ -38,11 +41,25 @@ def check_array(g: jax.Array, wires: Any, *, tiles: bool = False) -> None:
     wires.check_shape(g.shape[-2:])
 
 
-def check_law(cell: Any) -> None:
-    """Refuses a cell that is no law."""
-    if not isinstance(cell, AbstractLaw):
+def check_law(law: Any) -> None:
+    """Refuses a law that is none."""
+    if not isinstance(law, AbstractLaw):
         raise ValueError(
-            f"Argument `cell` must be a law such as `Ohmic()` or `Sinh(3.0)`, but is a {type(cell).__name__}."
+            f"Argument `law` must be a law such as `Ohmic()` or `Sinh(3.0)`, but is a {type(law).__name__}."
+        )
+
+
+def check_solver(solver: Any, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> None:
+    """Refuses what is no solver, and one that cannot take these wires."""
+    if not isinstance(solver, AbstractSolver):
+        raise ValueError(
+            "Argument `solver` must be a solver, one of `Auto()`, `ConjugateGradient()`, `Modal()` and "
+            f"`Elimination()`, but is {solver!r}."
+        )
+    why = solver.refusal(wires, shape[-2:], opens)
+    if why is not None:
+        raise ValueError(
+            f"Argument `solver` must take these wires, but `{type(solver).__name__}` does not take {why}; use `Auto()`."
         )
 
 
@@ -63,7 +80,7 @@ def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array) -> None:
 
 
 def check_tolerance(
-    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: Any, of: Any = Solver
+    shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: AbstractSolver
 ) -> Tolerance:
     """Tolerance and step limit with their defaults filled in: as tight as the precision rewards."""
     if rtol is None:
@@ -78,11 +95,8 @@ def check_tolerance(
         raise ValueError(f"Argument `rtol` must be at least {finest:.1e} in {name}, but is {rtol}; try float64.")
     if max_steps < 1:
         raise ValueError(f"Argument `max_steps` must be at least 1, but is {max_steps}.")
-    if solver not in get_args(of):
-        raise ValueError(f"Argument `solver` must be one of {', '.join(get_args(of))}, but is {solver!r}.")
     return Tolerance(
-        rtol=float(rtol),
-        max_steps=int(max_steps),
+        limits=Limits(float(rtol), int(max_steps)),
         newton=10 * float(rtol),
         max_solves=_MAX_SOLVES,
         solver=solver,
@@ -93,19 +107,26 @@ def outcome(
     converged: jax.Array,
     *,
     finite: jax.Array,
+    accurate: jax.Array | bool = True,
+    shorted: jax.Array | bool = False,
     g: jax.Array,
+    law: AbstractLaw,
+    z: Impedance,
     wires: Wires,
-    opens: tuple[int, int],
     v_in: jax.Array | None = None,
     v_out: jax.Array | None = None,
 ) -> RESULTS:
     """Success, or what is wrong; wrong input outranks what it causes."""
-
-    def usable(x: jax.Array) -> jax.Array:
-        return jnp.all(jnp.isfinite(x) & (x >= 0))
-
-    result = RESULTS.where(converged, RESULTS.successful, RESULTS.max_steps_reached)
+    opens = z.opens
+    result = RESULTS.where(jnp.asarray(accurate), RESULTS.successful, RESULTS.inaccurate)
+    result = RESULTS.where(converged, result, RESULTS.max_steps_reached)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
+    shorts = jnp.isinf(g)
+    if not law.linear:
+        result = RESULTS.where(jnp.any(shorts), RESULTS.nonlinear_short, result)
+    elif any(opens):
+        result = RESULTS.where(~finite & jnp.any(shorts), RESULTS.short_and_open, result)
+    result = RESULTS.where(jnp.asarray(shorted), RESULTS.shorted, result)
     if any(opens):
         counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape[-2:])]
         held = jnp.all(jnp.stack(counts) <= jnp.asarray(opens))
@@ -120,7 +141,7 @@ def outcome(
         result = RESULTS.where(jnp.all(jnp.isfinite(v_out)), result, RESULTS.bad_output_voltage)
     if v_in is not None:
         result = RESULTS.where(jnp.all(jnp.isfinite(v_in)), result, RESULTS.bad_voltage)
-    return RESULTS.where(usable(g), result, RESULTS.bad_conductance)
+    return RESULTS.where(jnp.all(g >= 0), result, RESULTS.bad_conductance)
 
 
 def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: Callable[[], str] = str) -> T:
@@ -130,8 +151,9 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
     if result == RESULTS.successful:
         return value
     if result == RESULTS.bad_conductance:
-        place = bad_value_message(inputs["g"], "g", unit="S", minimum="non-negative")
-        raise ValueError(f"{place} Use 0.0 for an open cell.")
+        finite = np.where(np.isposinf(inputs["g"]), 0.0, inputs["g"])
+        place = bad_value_message(finite, "g", unit="S", minimum="non-negative")
+        raise ValueError(f"{place} Use 0.0 for an open cell and an infinity for a short.")
     if result == RESULTS.bad_voltage:
         raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
     if result == RESULTS.bad_output_voltage:
