@@ -23,7 +23,7 @@ def gradient_of_solve(g, v_in, wires, *, cell):
     """Value and gradients in everything."""
 
     def total(g, v_in, wires):
-        return jnp.sum(qs.crossbar.solve(g, v_in, wires, cell=cell, throw=False).i_out)
+        return jnp.sum(qs.crossbar.solve(g, v_in, wires, law=cell, throw=False).i_out)
 
     return jax.value_and_grad(total, argnums=(0, 1, 2))(g, v_in, wires)
 
@@ -73,8 +73,8 @@ def case(name):
         wires = qs.crossbar.Wires(**{**UNEQUAL, "r_word": r_word}, opens=1)
         return lambda *x: qs.crossbar.solve(*x, throw=False).i_out, (g, v_in, wires)
     function = {
-        "gradient of solve": partial(gradient_of_solve, cell=qs.crossbar.Ohmic()),
-        "gradient of solve, nonlinear": partial(gradient_of_solve, cell=qs.crossbar.Sinh(3.0)),
+        "gradient of solve": partial(gradient_of_solve, law=qs.crossbar.Ohmic()),
+        "gradient of solve, nonlinear": partial(gradient_of_solve, law=qs.crossbar.Sinh(3.0)),
         "gradient of effective_conductance": gradient_of_effective,
     }[name]
     return function, (g, v_in, qs.crossbar.Wires(**UNEQUAL))

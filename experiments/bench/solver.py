@@ -217,7 +217,7 @@ def nonlinear(report: Report, n: int) -> None:
     rows, errors, solves = [], {}, {}
     for dtype in report.config.precisions:
         with precision(dtype):
-            one = ours(dtype, partial(solve, cell=Sinh(3.0)), [(problem.g, problem.v_in[0])], 1.0, dtype)
+            one = ours(dtype, partial(solve, law=Sinh(3.0)), [(problem.g, problem.v_in[0])], 1.0, dtype)
         timing = race([one], budget_s=report.config.budget / 3, rounds=5)[dtype]
         result = timing.result
         errors[dtype], solves[dtype] = worst(_currents(result), expected), int(result.stats.solves)

@@ -55,7 +55,7 @@ class Solve:
                 circuit.v_in,
                 circuit.wires(),
                 v_out=circuit.v_out,
-                cell=circuit.law(),
+                law=circuit.law(),
                 rtol=self.rtol,
                 max_steps=self.max_steps,
             )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._condense import compile_lines
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, Nodes, System
 from qsynapse_jax.crossbar._star_mesh import star_mesh
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -28,7 +28,8 @@ class Elimination(AbstractSolver):
                 phi.append(line.opens.live * rise[:, line.opens.row, line.opens.column])
         steps = jnp.zeros((), jnp.int32)
         defect = jnp.where(found.shorted, jnp.inf, 0.0).astype(found.current.dtype)
-        return Loaded(found.current, jnp.concatenate(phi, 1), steps, ~jnp.any(found.shorted), defect)
+        nodes = Nodes(found.word, found.bit, found.out)
+        return Loaded(found.current, jnp.concatenate(phi, 1), steps, ~jnp.any(found.shorted), defect, nodes)
 
     def condense(
         self, g: Float[Array, "tiles wl bl"], wires: Wires, opens: tuple[int, int]

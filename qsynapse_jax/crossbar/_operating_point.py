@@ -31,7 +31,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, System, capped, load
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Nodes, System, capped, load
 
 Cells = Float[Array, "batch wl bl"]
 
@@ -63,6 +63,7 @@ class OperatingPoint(NamedTuple):
 
     word: Cells
     bit: Cells
+    out: Float[Array, "batch bl"]
     current: Cells
     phi: Float[Array, "batch opens"]
     steps: Int[Array, ""]
@@ -81,13 +82,14 @@ def operating_point(
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
         nothing = jnp.zeros((drive.shape[0], sum(z.opens)), drive.dtype)
         system = System(slope, z, drive, nothing, terminals=(a[:, :, 0], b[:, 0]))
-        current, phi, steps, converged, defect = load(tolerance.solver, system, tolerance.limits)
+        current, phi, steps, converged, defect, nodes = load(tolerance.solver, system, tolerance.limits)
         solves = jnp.ones((), jnp.int32)
     else:
         current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z)
-        defect = None
-    word, bit = a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi)
-    return OperatingPoint(word, bit, current, phi, steps, solves, converged, defect)
+        defect = nodes = None
+    if nodes is None:
+        nodes = Nodes(a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi), jnp.sum(current, axis=-2))
+    return OperatingPoint(*nodes, current, phi, steps, solves, converged, defect)
 
 
 def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
@@ -209,6 +211,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     tangent = OperatingPoint(
         one_or_nan * (sum(at_word) + z.word_voltage(current, dphi)),
         one_or_nan * (sum(at_bit) + z.bit_voltage(current, dphi)),
+        one_or_nan * jnp.sum(current, axis=-2),
         one_or_nan * current,
         one_or_nan * dphi,
         unmoved,

@@ -198,7 +198,7 @@ def _solve(
         return (one_or_nan * x).reshape(*batch, *x.shape[1:])
 
     return Solution(
-        i_out=restored(jnp.sum(nodes.current, axis=-2)),
+        i_out=restored(nodes.out),
         v_word=restored(nodes.word),
         v_bit=restored(nodes.bit),
         i_cell=restored(nodes.current),
@@ -258,7 +258,7 @@ def _stats(
     if off is None:
         off = total(shunted * jnp.maximum(jnp.abs(error) - rounding * carried, 0))
     through = jnp.maximum(
-        jnp.max(jnp.abs(jnp.sum(i, -2)), -1, initial=0.0), jnp.max(jnp.abs(jnp.sum(i, -1)), -1, initial=0.0)
+        jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1)
     )
     y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
     residual = ratio(jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2)))

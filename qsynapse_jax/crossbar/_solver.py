@@ -57,6 +57,14 @@ class System(NamedTuple):
     terminals: tuple[Float[Array, "batch wl"], Float[Array, "batch bl"]] | None = None
 
 
+class Nodes(NamedTuple):
+    """Voltages of the nodes [V] and currents out of the bit lines [A], where a solver finds them itself."""
+
+    word: Cells
+    bit: Cells
+    out: Float[Array, "batch bl"]
+
+
 class Loaded(NamedTuple):
     """Cell currents [A], voltages across the opens [V], steps taken, whether all inputs have converged.
 
@@ -68,6 +76,7 @@ class Loaded(NamedTuple):
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
     defect: Float[Array, " batch"] | None = None
+    nodes: Nodes | None = None
 
 
 class AbstractSolver(eqx.Module):
@@ -110,10 +119,9 @@ def load(solver: AbstractSolver, system: System, limits: Limits) -> Loaded:
             return solver.load(part._replace(z=system.z, slope=system.slope if common else part.slope), limits)
 
         found = jax.lax.map(one, jax.tree.map(grouped, own))
-        by_input = jax.tree.map(
-            lambda x: x.reshape(groups * size, *x.shape[2:])[:batch], (found.current, found.phi, found.defect)
-        )
-        return Loaded(by_input[0], by_input[1], jnp.max(found.steps), jnp.all(found.converged), by_input[2])
+        whole = found._replace(steps=None, converged=None)
+        by_input = jax.tree.map(lambda x: x.reshape(groups * size, *x.shape[2:])[:batch], whole)
+        return by_input._replace(steps=jnp.max(found.steps), converged=jnp.all(found.converged))
 
     # A processor's caches want few inputs at a time, an accelerator's many units all of them.
     return jax.lax.platform_dependent(system, cpu=in_groups, default=lambda system: solver.load(system, limits))

@@ -31,7 +31,7 @@ def to_spice(
     g: Float[ArrayLike, "wl bl"],
     v_in: Float[ArrayLike, " wl"],
     wires: Wires,
-    cell: AbstractLaw | None = None,
+    law: AbstractLaw | None = None,
     path: str | Path = "crossbar.cir",
     *,
     v_out: Float[ArrayLike, " bl"] | None = None,
@@ -42,7 +42,7 @@ def to_spice(
         g: conductances [S], shape (wl, bl); an open cell is left out.
         v_in: driver voltages [V], shape (wl,).
         wires: resistances [ohm].
-        cell: law of the cells, one of `Ohmic()` (default), `Series`, `Sinh` and `Polynomial`.
+        law: of the crosspoints, one of `Ohmic()` (default), `Series`, `Sinh` and `Polynomial`.
         path: file to write, whole or not at all; one that exists is replaced.
         v_out: terminal voltages of the bit lines [V], shape (bl,); default 0.
 
@@ -60,11 +60,11 @@ def to_spice(
     """
     g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
     check_array(g, wires)
-    cell = Ohmic() if cell is None else cell
-    check_law(cell)
+    law = Ohmic() if law is None else law
+    check_law(law)
     v_out = np.zeros(g.shape[1], v_in.dtype) if v_out is None else v_out
     v_out = as_floating(v_out, "v_out")
-    if not is_concrete(g, v_in, v_out, wires, cell):
+    if not is_concrete(g, v_in, v_out, wires, law):
         raise ValueError(
             "`to_spice` writes numbers to a file, but its arguments are being traced; call it outside of `jit`, `vmap` "
             "and `grad`."
@@ -78,7 +78,7 @@ def to_spice(
     _check_values(g, v_in, v_out, wires)
     g, v_in, v_out = (np.asarray(x, float) for x in (g, v_in, v_out))
     path = Path(path)
-    _write_whole(path, "".join(f"{line}\n" for line in _netlist(g, v_in, v_out, wires, _cells(cell, g))))
+    _write_whole(path, "".join(f"{line}\n" for line in _netlist(g, v_in, v_out, wires, _cells(law, g))))
     return path
 
 
@@ -104,48 +104,48 @@ class _Cells(NamedTuple):
     current: Callable[[int, int, str], str] | None = None
 
 
-def _cells(cell: AbstractLaw, g: np.ndarray) -> _Cells:
+def _cells(law: AbstractLaw, g: np.ndarray) -> _Cells:
     """The law in the language of SPICE."""
 
     def parameter(name: str) -> np.ndarray:
-        value = np.asarray(getattr(cell, name), float)
+        value = np.asarray(getattr(law, name), float)
         try:
             return np.broadcast_to(value, g.shape)
         except ValueError:
             raise ValueError(
-                f"Argument `{name}` of `{type(cell).__name__}` must be a scalar or have the shape of `g`, {g.shape}, "
+                f"Argument `{name}` of `{type(law).__name__}` must be a scalar or have the shape of `g`, {g.shape}, "
                 f"but has shape {value.shape}."
             ) from None
 
     # By exact type: a subclass may have a current of its own.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         resistance = 1 / g
-        if type(cell) is Ohmic:
+        if type(law) is Ohmic:
             return _Cells(resistance)
-        if type(cell) is Series:
+        if type(law) is Series:
             return _Cells(resistance + parameter("r"))
-        if type(cell) is Sinh:
+        if type(law) is Sinh:
             k = parameter("k")
-            _check_finite(k, "k", cell)
+            _check_finite(k, "k", law)
             slope = g / k  # infinite or NaN where k is 0 or next to it, and sinh a straight line
             sinh = (g > 0) & np.isfinite(slope)
             return _Cells(
                 np.where(sinh, np.nan, resistance),
                 lambda i, j, v: f"{float(slope[i, j])!r}*sinh({float(k[i, j])!r}*{v})",
             )
-    if type(cell) is Polynomial:
-        coefficients = np.asarray(cell.coefficients, float)
-        _check_finite(coefficients, "coefficients", cell)
+    if type(law) is Polynomial:
+        coefficients = np.asarray(law.coefficients, float)
+        _check_finite(coefficients, "coefficients", law)
         return _Cells(np.where(g > 0, np.nan, np.inf), lambda i, j, v: f"{float(g[i, j])!r}*{_horner(coefficients, v)}")
     raise ValueError(
-        "Argument `cell` must be a law that SPICE can express, one of `Ohmic`, `Series`, `Sinh` and `Polynomial`, but "
-        f"is a `{type(cell).__name__}`; fit a `Polynomial` to it."
+        "Argument `law` must be a law that SPICE can express, one of `Ohmic`, `Series`, `Sinh` and `Polynomial`, but "
+        f"is a `{type(law).__name__}`; fit a `Polynomial` to it."
     )
 
 
-def _check_finite(values: np.ndarray, name: str, cell: AbstractLaw) -> None:
+def _check_finite(values: np.ndarray, name: str, law: AbstractLaw) -> None:
     if not np.all(np.isfinite(values)):
-        raise ValueError(f"Argument `{name}` of `{type(cell).__name__}` must be finite for a netlist.")
+        raise ValueError(f"Argument `{name}` of `{type(law).__name__}` must be finite for a netlist.")
 
 
 def _horner(coefficients: np.ndarray, v: str) -> str:

@@ -44,9 +44,20 @@ class Branches(NamedTuple):
 
 
 class Network(NamedTuple):
-    """Currents of the cells [A], voltages across the segments [V], and whether a path of 0 ohm joins terminals."""
+    """What a network does; the voltage of a node that nothing connects to a terminal is 0.
+
+    Attributes:
+        current: of the cells [A].
+        out: into the terminals of the bit lines [A].
+        word, bit: voltages of all nodes [V].
+        word_rise, bit_rise: voltages across the segments [V], from the terminal on.
+        shorted: whether a path of 0 ohm joins terminals.
+    """
 
     current: Cells
+    out: Float[Array, "batch bl"]
+    word: Cells
+    bit: Cells
     word_rise: Cells
     bit_rise: Cells
     shorted: Bool[Array, " batch"]
@@ -115,12 +126,13 @@ def _one(
 ) -> Network:
     """One input. Nodes of a front: word lines at this column, its bit line, word lines at the next; both terminals."""
     n_word, n_bit = g.shape
-    gone, size = 2 * n_word, 4 * n_word + n_bit
+    # The last node is a reference at 0 V that nothing leads to: differences to it are voltages.
+    gone, size = 2 * n_word, 4 * n_word + n_bit + 1
     word, bit, ahead, driver = (jnp.arange(k * n_word, (k + 1) * n_word) for k in range(4))
-    terminal = jnp.arange(4 * n_word, size)
+    terminal = jnp.arange(4 * n_word, size - 1)
     order = jnp.arange(size)
     # What goes on from one column to the next, and where it stands then.
-    old = jnp.concatenate([word, driver, terminal])
+    old = jnp.concatenate([word, jnp.arange(3 * n_word, size)])
 
     def joined(c: jax.Array, p: jax.Array, q: jax.Array, conductance: jax.Array) -> jax.Array:
         return c.at[p, q].add(conductance).at[q, p].add(conductance)
@@ -182,9 +194,10 @@ def _one(
         d = jnp.zeros((size, size), g.dtype).at[gone:, gone:].set(d)
         d, through, *_ = jax.lax.fori_loop(0, gone, restore, (d, jnp.zeros(gone, g.dtype), means, kept))
         below = jnp.concatenate([d[bit[:-1], bit[1:]], jnp.sum(here * d[bit[-1], terminal])[None]])
-        return d[old[:, None], old[None]], (through[:n_word], d[word, ahead], below)
+        voltages = (d[word, -1], d[bit, -1])
+        return d[old[:, None], old[None]], (through[:n_word], d[word, ahead], below, *voltages)
 
-    nothing = jnp.zeros((2 * n_word + n_bit,) * 2, g.dtype)
+    nothing = jnp.zeros((size - gone,) * 2, g.dtype)
     near, feed = jnp.arange(n_word), n_word + jnp.arange(n_word)
     start = (joined(nothing, near, feed, branches.word[:, 0]), None, None)
     by_column = None
@@ -196,12 +209,17 @@ def _one(
     columns = (last, here, g.T, following.T, branches.bit.T, branches.bit_far, by_column)
     (c, *_), (means, kept) = jax.lax.scan(absorb, start, columns)
 
-    v = jnp.concatenate([jnp.zeros(n_word, g.dtype), a, b])
+    v = jnp.concatenate([jnp.zeros(n_word, g.dtype), a, b, jnp.zeros(1, g.dtype)])
     # Nothing lies ahead of the last column: its nodes are isolated.
-    d, (across, forward, below) = jax.lax.scan(unfold, v[:, None] - v[None], (here, means, kept), reverse=True)
+    d, (across, forward, below, at_word, at_bit) = jax.lax.scan(
+        unfold, v[:, None] - v[None], (here, means, kept), reverse=True
+    )
     first = d[near, feed][:, None]
-    ends = c[n_word:, n_word:]
+    ends, v = c[n_word:-1, n_word:-1], v[n_word:-1]
+    out = jnp.sum(ends[n_word:] * (v[None] - v[n_word:, None]), 1)
     # Drivers that are shorted to each other may be at the same voltage.
-    apart = (v[n_word:, None] != v[None, n_word:]) | ((jnp.arange(n_word + n_bit) >= n_word)[:, None])
+    sense = jnp.arange(n_word + n_bit) >= n_word
+    apart = (v[:, None] != v[None]) | sense[:, None] | sense[None]
     shorted = jnp.any((ends > short) & apart & ~jnp.eye(n_word + n_bit, dtype=bool))
-    return Network(g * across.T, jnp.concatenate([first, -forward.T[:, :-1]], 1), below.T, shorted)
+    word_rise = jnp.concatenate([first, -forward.T[:, :-1]], 1)
+    return Network(g * across.T, out, at_word.T, at_bit.T, word_rise, below.T, shorted)

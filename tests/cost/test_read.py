@@ -28,7 +28,7 @@ def circuit(wires, cell=None, seed=0):
     random = np.random.default_rng(seed)
     g = jnp.asarray(random.uniform(1e-6, 1e-3, (6, 5)))
     v_in, v_out = jnp.asarray(random.uniform(-0.3, 0.3, 6)), jnp.asarray(random.uniform(-0.1, 0.1, 5))
-    options = {} if cell is None else {"cell": cell}
+    options = {} if cell is None else {"law": cell}
     return g, v_in, v_out, solve(g, v_in, wires, v_out=v_out, **options)
 
 

@@ -51,7 +51,7 @@ def solve(g, v_in, wires):
 
 def nonlinear(g, v_in, wires):
     """Of cells with a threshold, behind wires that are all different."""
-    sol = qs.crossbar.solve(g, v_in, wires, cell=qs.crossbar.Sinh(3.0), throw=False)
+    sol = qs.crossbar.solve(g, v_in, wires, law=qs.crossbar.Sinh(3.0), throw=False)
     return sol.i_out, sol.i_cell
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qsynapse_jax.crossbar._elimination import compile_lines
+from qsynapse_jax.crossbar._condense import compile_lines
 from tests.crossbar.nodal import nodal_solve
 
 condense = jax.jit(compile_lines)
@@ -229,7 +229,7 @@ def test_batches_agree_with_single_arrays():
 @pytest.mark.usefixtures("x64")
 def test_groups_of_tiles(monkeypatch):
     """More tiles than are treated at once, and not a multiple of it."""
-    monkeypatch.setattr("qsynapse_jax.crossbar._elimination._TOGETHER", 2 * 9 * 10)
+    monkeypatch.setattr("qsynapse_jax.crossbar._condense._TOGETHER", 2 * 9 * 10)
     tiles = [jnp.asarray(a) for a in circuit((5, 9, 10), seed=11)]
 
     def loss(*a):

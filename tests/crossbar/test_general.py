@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,7 +121,7 @@ def test_ngspice(name, dtype):
         law = qs.crossbar.Series(jnp.asarray(np.repeat(by_line[:, None], g.shape[1], axis=1)))
     else:
         law = qs.crossbar.Sinh(float(case["k"]))
-    sol = qs.crossbar.solve(g, v_in, wires, cell=law)
+    sol = qs.crossbar.solve(g, v_in, wires, law=law)
     assert sol.i_out.dtype == dtype
     scale = np.abs(case["bit_line_current"]).max()
     np.testing.assert_allclose(sol.i_out, case["bit_line_current"], rtol=0, atol=tolerance * scale)
@@ -165,7 +167,7 @@ def test_effective_conductance_behind_them(name):
 def test_the_operating_point_of_any_law_is_that_of_its_chords(law):
     """A linear array of cells i / v carries the same currents: an independent check of wires and law together."""
     wires = WIRES["all at once"]
-    sol = qs.crossbar.solve(G, V_IN, qs.crossbar.Wires(**wires), v_out=V_OUT, cell=LAWS[law]())
+    sol = qs.crossbar.solve(G, V_IN, qs.crossbar.Wires(**wires), v_out=V_OUT, law=LAWS[law]())
     np.testing.assert_allclose(sol.i_cell, LAWS[law]().current(jnp.asarray(G), sol.v_cell), rtol=1e-8, atol=1e-15)
     expected = nodal_solve(np.asarray(sol.i_cell / sol.v_cell), V_IN, **wires, v_out=V_OUT)
     np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=1e-9 * np.abs(expected.i_out).max())
@@ -176,7 +178,7 @@ def test_the_operating_point_of_any_law_is_that_of_its_chords(law):
 def test_derivatives_in_every_argument(law):
     # Conductances and currents in units of 1e-4, so that absolute and relative tolerances mean the same.
     def currents(g, v_in, v_out, wires, law):
-        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, cell=law)
+        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, law=law)
         return 1e4 * sol.i_out
 
     wires = qs.crossbar.Wires(**{**WIRES["all at once"], "r_word": np.clip(SEGMENTS, 1.0, 100.0)})
@@ -210,7 +212,7 @@ def test_derivatives_beside_opens(name):
         wires = qs.crossbar.Wires(
             **{r: jnp.where(np.isinf(OPENS[name][r]), np.inf, x) for r, x in resistances.items()}, opens=7
         )
-        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, cell=qs.crossbar.Sinh(k))
+        sol = qs.crossbar.solve(1e-4 * g, v_in, wires, v_out=v_out, law=qs.crossbar.Sinh(k))
         return 1e4 * sol.i_out, sol.v_word, 1e4 * qs.crossbar.effective_conductance(1e-4 * g, wires)
 
     finite = {r: jnp.where(np.isinf(x), 1.0, x) for r, x in OPENS[name].items()}
@@ -237,7 +239,7 @@ def test_half_select_schemes_are_one_call():
 def test_newton_takes_few_linear_solves():
     g = log_uniform(1e-5, 1e-3, (128, 128)).astype(np.float32)
     v_in = rng.uniform(0, 1, 128).astype(np.float32)
-    sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(1.0, 1.0), cell=qs.crossbar.Sinh(3.0))
+    sol = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(1.0, 1.0), law=qs.crossbar.Sinh(3.0))
     assert sol.stats.solves <= 6
 
 
@@ -245,7 +247,7 @@ def test_newton_takes_few_linear_solves():
 def test_a_law_that_falls_is_not_believed():
     tunnel_diode = qs.crossbar.Law(lambda g, v: g * (v - 4 * v**3))
     with pytest.raises(qs.crossbar.ConvergenceError, match="did not reach"):
-        qs.crossbar.solve(1e3 * G, V_IN, qs.crossbar.Wires(50.0, 50.0), cell=tunnel_diode)
+        qs.crossbar.solve(1e3 * G, V_IN, qs.crossbar.Wires(50.0, 50.0), law=tunnel_diode)
 
 
 @x64
@@ -259,7 +261,7 @@ def test_a_law_that_falls_is_not_believed():
 def test_both_solvers_agree(shape, segments, ends):
     g, v_in = log_uniform(1e-9, 1.0, shape), rng.uniform(-1, 1, shape[0])
     wires = qs.crossbar.Wires(*segments, *ends)
-    plain, modal = (qs.crossbar.solve(g, v_in, wires, solver=s) for s in ("conjugate_gradient", "modal"))
+    plain, modal = (qs.crossbar.solve(g, v_in, wires, solver=s) for s in (qs.crossbar.ConjugateGradient(), qs.crossbar.Modal()))
     scale = np.abs(plain.i_out).max()
     np.testing.assert_allclose(modal.i_out, plain.i_out, rtol=0, atol=1e-10 * scale)
     assert modal.stats.residual < 1e-9
@@ -276,7 +278,7 @@ def test_severe_drop_converges_in_few_steps(n, r, low, high):
     sol = qs.crossbar.solve(g.astype(np.float32), v_in.astype(np.float32), qs.crossbar.Wires(r, r))
     assert sol.stats.iterations <= 40
     with jax.enable_x64(True):
-        exact = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(r, r), solver="conjugate_gradient")
+        exact = qs.crossbar.solve(g, v_in, qs.crossbar.Wires(r, r), solver=qs.crossbar.ConjugateGradient())
         np.testing.assert_allclose(sol.i_out, exact.i_out, rtol=0, atol=1e-5 * float(jnp.max(exact.i_out)))
 
 
@@ -293,11 +295,11 @@ def test_wires_under_vmap_and_jit():
     @jax.vmap
     def total(r):
         wires = qs.crossbar.Wires(r_word=r * jnp.ones(SHAPE), r_bit=r, r_driver_far=r + 1.0)
-        return qs.crossbar.solve(G, V_IN, wires, cell=qs.crossbar.Sinh(r)).i_out
+        return qs.crossbar.solve(G, V_IN, wires, law=qs.crossbar.Sinh(r)).i_out
 
     for r, found in zip(resistances, total(resistances), strict=True):
         wires = qs.crossbar.Wires(float(r), float(r), r_driver_far=float(r) + 1)
-        expected = qs.crossbar.solve(G, V_IN, wires, cell=qs.crossbar.Sinh(r)).i_out
+        expected = qs.crossbar.solve(G, V_IN, wires, law=qs.crossbar.Sinh(r)).i_out
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -310,9 +312,8 @@ def test_wires_under_vmap_and_jit():
         ({"v_out": np.zeros(7)}, r"`v_out` must have shape \(bl,\)"),
         ({"v_out": np.full(5, np.nan)}, r"`v_out` must be finite, but v_out\[0\] = nan"),
         ({"wires": qs.crossbar.Wires(r_driver=with_opens(np.ones(7), 2), opens=0)}, r"`Wires\(..., opens=n\)`"),
-        ({"cell": 3.0}, "`cell` must be a law"),
-        ({"solver": "magic"}, "`solver` must be one of auto"),
-        ({"solver": "elimination"}, "`solver` must be one of auto, conjugate_gradient, modal, but is 'elimination'"),
+        ({"law": 3.0}, "`law` must be a law"),
+        ({"solver": "magic"}, r"`solver` must be a solver, one of `Auto\(\)`.*but is 'magic'"),
     ],
 )
 def test_wrong_use_is_named(change, message):
@@ -327,12 +328,12 @@ def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
     wires = qs.crossbar.Wires(r_word=np.minimum(SEGMENTS, 1e3), r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
     g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
     key = jax.random.key(3)
-    eliminated, difference = qs.crossbar.effective_conductance(g, wires, solver="elimination", certificate=key)
-    by_line = qs.crossbar.effective_conductance(g, wires, solver="conjugate_gradient")
+    eliminated, difference = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.Elimination(), certificate=key)
+    by_line = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.ConjugateGradient())
     np.testing.assert_allclose(eliminated, by_line, rtol=0, atol=1e-12 * float(jnp.max(by_line)))
     assert 0 < difference < 1e-11
     # A loose solve does not pass it.
-    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver="modal", rtol=1e-2)
+    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver=qs.crossbar.Modal(), rtol=1e-2)
     assert difference > 1e-6
 
 
@@ -355,16 +356,26 @@ def test_many_inputs_are_solved_in_groups_and_none_is_lost(law):
     g = log_uniform(1e-6, 1e-4, (64, 64)).astype(np.float32)
     v_in = rng.uniform(-1, 1, (40, 64)).astype(np.float32)
     wires = qs.crossbar.Wires(2.0, 3.0)
-    together = qs.crossbar.solve(g, v_in, wires, cell=law()).i_out
-    apart = [qs.crossbar.solve(g, part, wires, cell=law()).i_out for part in np.split(v_in, 2)]
+    together = qs.crossbar.solve(g, v_in, wires, law=law()).i_out
+    apart = [qs.crossbar.solve(g, part, wires, law=law()).i_out for part in np.split(v_in, 2)]
     scale = np.abs(together).max()
     np.testing.assert_allclose(together, np.concatenate(apart), rtol=0, atol=1e-6 * scale)
-    total = jax.grad(lambda v: jnp.sum(qs.crossbar.solve(g, v, wires, cell=law()).i_out))
+    total = jax.grad(lambda v: jnp.sum(qs.crossbar.solve(g, v, wires, law=law()).i_out))
     np.testing.assert_allclose(total(v_in)[-1], total(v_in[-1:])[0], rtol=1e-4, atol=1e-5 * scale)
 
 
 @x64
-@pytest.mark.parametrize("wires", [{"r_driver_far": 1.0}, {"r_word": with_opens(np.ones(SHAPE), (1, 2))}], ids=str)
-def test_elimination_says_what_it_cannot_do(wires):
-    with unchecked(), pytest.raises(ValueError, match=r"`solver` must not be 'elimination'.*use 'auto'"):
-        qs.crossbar.effective_conductance(G, qs.crossbar.Wires(**wires), solver="elimination")
+@pytest.mark.parametrize(
+    ("wires", "what"),
+    [
+        ({"r_driver_far": 1.0}, r"lines connected at both ends \(`r_driver_far`\)"),
+        ({"r_word": with_opens(np.ones(SHAPE), (1, 2))}, "open or very large resistances"),
+        ({"r_bit": np.ones(SHAPE)}, r"segments that differ from line to line \(`r_bit`\)"),
+    ],
+    ids=str,
+)
+def test_a_solver_asked_for_by_name_solves_or_refuses(wires, what):
+    wires = qs.crossbar.Wires(**wires)
+    for function in (partial(qs.crossbar.solve, G, V_IN), partial(qs.crossbar.effective_conductance, G)):
+        with unchecked(), pytest.raises(ValueError, match=f"`Modal` does not take {what}; use `Auto"):
+            function(wires, solver=qs.crossbar.Modal())

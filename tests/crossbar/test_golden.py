@@ -45,7 +45,7 @@ def check_golden(case: Golden, problem: Problem, dtype):
     # In one shape where it fits (that padding changes nothing is a test of its own): ten compilations fewer.
     fits = max(n_word, n_bit) <= 32
     g, v_in, wires = (case.problem.padded((32, 32)) if fits else case.problem).cast(dtype)
-    g_eff = qs.crossbar.effective_conductance(g, wires, solver="elimination")
+    g_eff = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.Elimination())
     assert g_eff.dtype == dtype
     assert_close((as_float64(v_in) @ as_float64(g_eff))[..., :n_bit], case.i_out, tolerance)
 

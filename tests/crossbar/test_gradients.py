@@ -166,7 +166,7 @@ def test_gradient_around_a_point_that_did_not_converge_is_nan():
 def test_gradient_of_a_failed_effective_conductance_is_nan():
     g, _, wires = unpacked(parameters("generic"))
 
-    line_by_line = {"solver": "conjugate_gradient", "throw": False}
+    line_by_line = {"solver": qs.crossbar.ConjugateGradient(), "throw": False}
 
     def output(g, wires, max_steps):
         return jnp.sum(qs.crossbar.effective_conductance(g, wires, max_steps=max_steps, **line_by_line))

@@ -31,8 +31,8 @@ def elements(path):
     return named
 
 
-def netlist(path, g=G, v_in=V, wires=None, cell=None, **options):
-    return elements(to_spice(g, v_in, wires or Wires(), cell, path / "array.cir", **options))
+def netlist(path, g=G, v_in=V, wires=None, law=None, **options):
+    return elements(to_spice(g, v_in, wires or Wires(), law, path / "array.cir", **options))
 
 
 @x64
@@ -97,7 +97,7 @@ def test_laws_in_the_language_of_spice(tmp_path):
     k, r = jnp.asarray([[2.0, 2.0], [0.0, 4.0]]), jnp.asarray([[0.0, 1.0], [jnp.inf, 50.0]])
     laws = [qs.crossbar.Sinh(k), qs.crossbar.Series(r), qs.crossbar.Polynomial(jnp.asarray([0.5, -0.25]))]
     sinh, series, polynomial = (
-        {name: one for name, one in netlist(tmp_path, g, V, cell=cell).items() if name[0] != "V"} for cell in laws
+        {name: one for name, one in netlist(tmp_path, g, V, law=cell).items() if name[0] != "V"} for cell in laws
     )
     assert sinh == {
         "Bc0_0": "s0 m0 I=0.0005*sinh(2.0*V(s0,m0))",
@@ -108,7 +108,7 @@ def test_laws_in_the_language_of_spice(tmp_path):
     # Horner's rule and no power: in ngspice (-0.2)^2 and 0.2^2 are the same, but so are (-0.2)^3 and 0.2^3.
     assert polynomial["Bc0_0"] == "s0 m0 I=0.001*V(s0,m0)*(1.0+V(s0,m0)*(0.5+V(s0,m0)*(-0.25)))"
     assert "Bc0_1" not in polynomial
-    straight = netlist(tmp_path, cell=qs.crossbar.Polynomial(jnp.zeros(0)))
+    straight = netlist(tmp_path, law=qs.crossbar.Polynomial(jnp.zeros(0)))
     assert straight["Bc0_0"] == "s0 m0 I=0.001*V(s0,m0)*(1.0)"
 
 
@@ -294,8 +294,8 @@ def test_ngspice_finds_the_currents_of_solve(tmp_path, name):
         v_in, v_out = np.full(9, 0.5), np.full(6, 0.5)
         v_in[1], v_out[3] = 1.0, 0.0
     cell = qs.crossbar.Ohmic() if law is None else law()
-    plain = {"solver": "conjugate_gradient", "max_steps": 5000}  # the modal solver takes longer to compile
-    expected = qs.crossbar.solve(g, v_in, full(wires), cell=cell, v_out=v_out, **plain).i_out
+    plain = {"solver": qs.crossbar.ConjugateGradient(), "max_steps": 5000}  # the modal solver takes longer to compile
+    expected = qs.crossbar.solve(g, v_in, full(wires), law=cell, v_out=v_out, **plain).i_out
     found = ngspice_currents(to_spice(g, v_in, Wires(**wires), cell, tmp_path / "array.cir", v_out=v_out))
     assert_ngspice_agrees(found, expected)
 
@@ -306,7 +306,7 @@ def test_ngspice_finds_the_currents_of_solve(tmp_path, name):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1)], ids=str)
 def test_ngspice_finds_the_currents_of_a_single_line(tmp_path, shape):
     arguments = random_cells(shape, seed=4), random_volts(shape[:1], seed=5), Wires(500.0, 50.0, 3.0, 7.0)
-    expected = qs.crossbar.solve(*arguments, cell=Series(1e3), solver="conjugate_gradient").i_out
+    expected = qs.crossbar.solve(*arguments, law=Series(1e3), solver=qs.crossbar.ConjugateGradient()).i_out
     assert_ngspice_agrees(ngspice_currents(to_spice(*arguments, Series(1e3), tmp_path / "array.cir")), expected)
 
 
@@ -328,7 +328,7 @@ def test_ngspice_loses_no_more_than_the_header_says(tmp_path):
         wires = Wires(r, r)
         path = to_spice(g, v_in, wires, path=tmp_path / "array.cir", v_out=v_out)
         same = full({"r_word": r, "r_bit": r})
-        expected = qs.crossbar.solve(g, v_in, same, v_out=v_out, solver="conjugate_gradient", max_steps=5000).i_out
+        expected = qs.crossbar.solve(g, v_in, same, v_out=v_out, solver=qs.crossbar.ConjugateGradient(), max_steps=5000).i_out
         (stated,) = map(float, re.findall(r"rounds currents by (\S+) A", path.read_text()))
         off = np.abs(ngspice_currents(path) - expected).max()
         # An estimate: it is rounding that decides.

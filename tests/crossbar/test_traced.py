@@ -52,7 +52,7 @@ def test_no_convergence_is_raised_under_jit():
     for run in (
         jax.jit(lambda g: qs.crossbar.solve(g, V, Wires(1.0, 1.0), max_steps=1).i_out),
         jax.jit(
-            lambda g: qs.crossbar.effective_conductance(g, Wires(1.0, 1.0), solver="conjugate_gradient", max_steps=1)
+            lambda g: qs.crossbar.effective_conductance(g, Wires(1.0, 1.0), solver=qs.crossbar.ConjugateGradient(), max_steps=1)
         ),
     ):
         with pytest.raises(AT_RUN_TIME, match=r"did not reach `rtol` within `max_steps`"):
