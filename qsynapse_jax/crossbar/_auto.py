@@ -8,7 +8,7 @@ from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient, plain
 from qsynapse_jax.crossbar._elimination import Elimination
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._modal import modal
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System
 from qsynapse_jax.crossbar._wires import Wires
 
 # Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z. A modal step

@@ -132,7 +132,7 @@ def _compile_circuit(
         # reverse over reverse mode would not get through.
         solved = jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
         g_eff, converged = solved[0].reshape(g.shape), solved[1]
-    shorted = jnp.any(jnp.isinf(g) & (z.own() == 0)) if not any(opens) else False
+    shorted = jnp.any(jnp.isinf(tiles) & (z.own() == 0)[None]) if not any(opens) else False
     finite = jnp.all(jnp.isfinite(g_eff))
     result = outcome(jnp.all(converged), finite=finite, shorted=shorted, g=g, law=OHMIC, z=z, wires=wires)
     # Each tile answers for itself, all for the wires. A factor, because the derivative of a selected constant would be

@@ -25,7 +25,7 @@ class Elimination(AbstractSolver):
         phi = [jnp.zeros((found.current.shape[0], 0), found.current.dtype)]
         for line, rise in ((z.word, found.word_rise), (z.bit, found.bit_rise)):
             if line.opens is not None:
-                phi.append(line.opens.live * rise[:, line.opens.row, line.opens.column])
+                phi.append(line.opens.live[None] * rise[:, line.opens.row, line.opens.column])
         steps = jnp.zeros((), jnp.int32)
         defect = jnp.where(found.shorted, jnp.inf, 0.0).astype(found.current.dtype)
         nodes = Nodes(found.word, found.bit, found.out)

@@ -2,7 +2,6 @@
 
 from functools import partial
 from math import prod
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,6 +25,7 @@ from qsynapse_jax.crossbar._validation import (
     check_law,
     check_solver,
     check_tolerance,
+    default_rtol,
     outcome,
     raise_failure,
 )
@@ -35,6 +35,9 @@ OHMIC, AUTO = Ohmic(), Auto()
 
 # What a current may be off before a solve refuses, relative to the largest.
 _PROMISED = {"float32": 1e-4, "float64": 1e-9}
+
+# Lines up to which that holds; in larger arrays it grows with their number.
+_SMALL = 16
 
 
 class Solution(eqx.Module):
@@ -173,9 +176,9 @@ def _solve(
     nodes = operating_point(tolerance, law, g, a, b, z)
     residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    # A loose `rtol` is a loose promise; no cell is held to better than some roundings.
-    finest = max(tolerance.limits.rtol, 10 * float(jnp.finfo(dtype).eps))
-    promised = max(_PROMISED[dtype.name], 4 * max(g.shape) * finest)
+    # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
+    loose = max(1.0, tolerance.limits.rtol / default_rtol(dtype))
+    promised = loose * _PROMISED[dtype.name] * max(1.0, max(g.shape) / _SMALL)
     result = outcome(
         nodes.converged,
         finite=finite,
@@ -239,11 +242,6 @@ def _stats(
     y = inverse * i
     wanted = None if law.linear else law.current(g, v)
     error = root * v - alpha * y if wanted is None else inverse * (wanted - i)
-    # What a cell leaves unbalanced flows through it and the wires next to it, at least.
-    beside = 0.5 * (jnp.min(z.resistances.r_word) + jnp.min(z.resistances.r_bit))
-    rounding = 4 * float(jnp.finfo(v.dtype).eps)
-    carried = jnp.abs(root * v) + jnp.abs(alpha * y) if wanted is None else inverse * (jnp.abs(wanted) + jnp.abs(i))
-    shunted = root / (alpha + gamma * beside)
     drive = root * drive
     # In units of the largest drive, else nanovolts in float32 square to 0 and look as if solved without residual.
     largest = jnp.max(jnp.abs(drive), axis=(-2, -1), keepdims=True)
@@ -254,13 +252,16 @@ def _stats(
     def ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
         return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
+    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
+    left, driven = jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2))
     off = nodes.defect
     if off is None:
-        off = total(shunted * jnp.maximum(jnp.abs(error) - rounding * carried, 0))
-    through = jnp.maximum(
-        jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1)
-    )
-    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
-    residual = ratio(jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2)))
+        # What the cells leave unbalanced reaches bit line j by no more than the root of the conductance seen from its
+        # terminal: with h the unknowns for 1 V there, |h' error| <= |h| |error|, and |h|^2 <= h'(1 + s Z s)h = G_jj.
+        branch = z.resistances.r_sense + jnp.min(z.resistances.r_bit)
+        column = jnp.sum(gamma, -2)
+        seen = jnp.max(column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None]), -1)
+        off = left * largest[:, 0, 0] * jnp.sqrt(seen)
+    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1))
     current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)
-    return residual, current_error, ratio(total(y * error), total(y * drive))
+    return ratio(left, driven), current_error, ratio(total(y * error), total(y * drive))

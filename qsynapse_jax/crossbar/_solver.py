@@ -80,7 +80,7 @@ class Loaded(NamedTuple):
 
 
 class AbstractSolver(eqx.Module):
-    """How the circuit of an array is solved. A subclass gives `load`; whoever asks for it by name gets it or an error."""
+    """How the circuit of an array is solved; asked for by name, a solver solves or refuses. A subclass gives `load`."""
 
     @abstractmethod
     def load(self, system: System, limits: Limits) -> Loaded:

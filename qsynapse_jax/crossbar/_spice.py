@@ -15,7 +15,7 @@ from jaxtyping import ArrayLike, Float
 from qsynapse_jax._arrays import write_whole
 from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Polynomial, Series, Sinh
-from qsynapse_jax.crossbar._validation import check_array, check_input, check_law
+from qsynapse_jax.crossbar._validation import bad_conductance_message, check_array, check_input, check_law
 from qsynapse_jax.crossbar._wires import Wires
 
 # Linear circuits need none of these. Nonlinear ones need `reltol`: with ngspice's 1e-3 a Sinh(8.0) array was off by
@@ -84,7 +84,9 @@ def to_spice(
 
 def _check_values(g: Any, v_in: Any, v_out: Any, wires: Wires) -> None:
     """Refuses what `solve` would refuse after solving."""
-    rules = [("g", g, "S", " Use 0.0 for an open cell."), ("v_in", v_in, "V", ""), ("v_out", v_out, "V", "")]
+    if (message := bad_conductance_message(g)) is not None:
+        raise ValueError(message)
+    rules = [("v_in", v_in, "V", ""), ("v_out", v_out, "V", "")]
     # Wires that came out of a transformation have not been checked when they were made.
     ideal = " Use 0.0 for an ideal wire."
     for name in ("r_word", "r_bit", "r_driver", "r_sense", "r_driver_far", "r_sense_far"):
@@ -163,30 +165,72 @@ def _netlist(g: np.ndarray, v_in: np.ndarray, v_out: np.ndarray, wires: Wires, c
     yield _OPTIONS
     if any(np.isinf(value).any() for value in r.values() if value is not None):
         yield _SHUNT
-    words, bits = [], []
+    words, bits, elements = [], [], []
     for i in range(n_word):
         yield f"Vs{i} s{i} 0 DC {float(v_in[i])!r}"
         nodes = [f"t{i}", *(f"w{i}_{j}" for j in range(n_bit))]
         line = _line(f"s{i}", nodes, [r["r_driver"][i], *r["r_word"][i]], r["r_driver_far"], f"f{i}", i)
-        yield from line.resistors
+        elements += line.resistors
         words.append(line.nodes[1:])
     for j in range(n_bit):
         yield f"Vm{j} m{j} 0 DC {float(v_out[j])!r}"
         nodes = [f"x{j}", *(f"b{i}_{j}" for i in reversed(range(n_word)))]
         line = _line(f"m{j}", nodes, [r["r_sense"][j], *r["r_bit"][::-1, j]], r["r_sense_far"], f"g{j}", j)
-        yield from line.resistors
+        elements += line.resistors
         bits.append(line.nodes[:0:-1])
+    shorts = [(words[i][j], bits[j][i]) for i, j in np.argwhere(cells.resistance == 0)]
+    terminals = [*(f"s{i}" for i in range(n_word)), *(f"m{j}" for j in range(n_bit))]
+    name = _merged(terminals, shorts)
     for (i, j), resistance in np.ndenumerate(cells.resistance):
-        ends = f"{words[i][j]} {bits[j][i]}"
-        if np.isfinite(resistance):
-            yield f"Rc{i}_{j} {ends} {float(resistance)!r}"
+        a, b = words[i][j], bits[j][i]
+        if np.isfinite(resistance) and resistance > 0:
+            elements.append((f"Rc{i}_{j}", a, b, repr(float(resistance))))
         elif np.isnan(resistance):
             assert cells.current is not None
-            yield f"Bc{i}_{j} {ends} I={cells.current(i, j, f'V({words[i][j]},{bits[j][i]})')}"
+            voltage = f"V({name.get(a, a)},{name.get(b, b)})"
+            elements.append((f"Bc{i}_{j}", a, b, f"I={cells.current(i, j, voltage)}"))
+    elements = [(element, name.get(a, a), name.get(b, b), value) for element, a, b, value in elements]
+    held = _connected(terminals, elements)
+    for element, a, b, value in elements:
+        # A resistor around a short carries nothing; a piece that no terminal holds has no voltages, and is singular.
+        if a != b and a in held:
+            yield f"{element} {a} {b} {value}"
     yield from (".control", "set numdgt=15", "op")
     yield from (f"print i(vm{j})" for j in range(n_bit))
     # Without it ngspice looks for .plot lines, finds none, and ends with status 1 after a good run.
     yield from ("quit $sim_status", ".endc", ".end")
+
+
+def _merged(terminals: list[str], shorts: list[tuple[str, str]]) -> dict[str, str]:
+    """The one name of nodes that shorts join, that of the terminal if there is one."""
+    groups: dict[str, list[str]] = {}
+    for pair in shorts:
+        nodes = list(dict.fromkeys(other for node in pair for other in groups.get(node, [node])))
+        groups |= dict.fromkeys(nodes, nodes)
+    names = {}
+    for node, group in groups.items():
+        ends = [other for other in group if other in terminals]
+        if len(ends) > 1:
+            raise ValueError(
+                f"Argument `g` holds shorts that join the terminals {ends[0]} and {ends[1]} without any resistance; "
+                "give the crosspoint, a wire or an end a resistance."
+            )
+        names[node] = ends[0] if ends else group[0]
+    return names
+
+
+def _connected(terminals: list[str], elements: list[tuple[str, str, str, str]]) -> set[str]:
+    """The nodes that elements connect to a terminal."""
+    beside: dict[str, list[str]] = {}
+    for _, a, b, _ in elements:
+        beside.setdefault(a, []).append(b)
+        beside.setdefault(b, []).append(a)
+    found, ahead = set(terminals), list(terminals)
+    while ahead:
+        new = set(beside.get(ahead.pop(), ())) - found
+        found |= new
+        ahead += new
+    return found
 
 
 def _header(shape: tuple[int, ...], v_out: np.ndarray, r_bit: list[Any]) -> Iterator[str]:
@@ -195,7 +239,7 @@ def _header(shape: tuple[int, ...], v_out: np.ndarray, r_bit: list[Any]) -> Iter
     yield "* Vm<j>, node m<j>: terminal of bit line j, below the last word line."
     yield "* i(vm<j>), printed: current out of bit line j into its terminal [A]."
     yield "* Rc<i>_<j> or Bc<i>_<j>: cell from node w<i>_<j> of its word line to node b<i>_<j> of its bit line."
-    yield "* A wire of 0 ohm is no element: the nodes at its ends are one, under the name nearer to the source."
+    yield "* A wire or cell of 0 ohm is no element: its nodes are one, under the name nearer to the source."
     yield "* For the voltages of all nodes, add a line 'print all' after 'op'."
     positive = np.concatenate([np.ravel(r)[np.ravel(r) > 0] for r in r_bit if r is not None])
     if np.any(v_out) and positive.size:
@@ -223,7 +267,7 @@ class _Line(NamedTuple):
     """A line's nodes from its source on, and the resistors between them."""
 
     nodes: list[str]
-    resistors: list[str]
+    resistors: list[tuple[str, str, str, str]]
 
 
 def _line(source: str, names: list[str], resistances: list[float], far: Any, far_name: str, index: int) -> _Line:
@@ -244,7 +288,7 @@ def _line(source: str, names: list[str], resistances: list[float], far: Any, far
         parts = [(name, a, source if b == here else b, value) for name, a, b, value in parts]
     # Both ends of a resistor at the source: it carries nothing.
     there = [part for part in parts if part[1] != part[2] and np.isfinite(part[3])]
-    return _Line(nodes, [f"R{name} {a} {b} {float(value)!r}" for name, a, b, value in there])
+    return _Line(nodes, [(f"R{name}", a, b, repr(float(value))) for name, a, b, value in there])
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -98,7 +98,7 @@ def _into(line: Line, passed: Float[Array, "batch opens"], shape: tuple[int, ...
     at = jnp.zeros((passed.shape[0], *shape), passed.dtype)
     if line.opens is None:
         return at
-    beyond = at.at[:, line.opens.row, line.opens.column].add(line.opens.live * passed)
+    beyond = at.at[:, line.opens.row, line.opens.column].add(line.opens.live[None] * passed)
     # What comes from a terminal needs no node.
     before = jnp.roll(beyond, 1 if line.from_end else -1, line.axis)
     first = jnp.arange(shape[line.axis]) == (0 if line.from_end else shape[line.axis] - 1)
@@ -158,7 +158,8 @@ def _one(
         c = jnp.zeros((size, size), g.dtype).at[old[:, None], old[None]].set(c)
         c = joined(c, word, bit, cells)
         c = joined(c, word, ahead, following)
-        c = joined(c, word, driver, jnp.where(last, branches.word_far, 0))
+        meshed, behind = c[word, driver], jnp.where(last, branches.word_far, 0)
+        c = joined(c, word, driver, behind)
         c = joined(c, bit[:-1], bit[1:], down[:-1])
         c = joined(c, jnp.broadcast_to(bit[-1], (n_bit,)), terminal, here * down[-1])
         c = joined(c, jnp.broadcast_to(bit[0], (n_bit,)), terminal, here * far)
@@ -167,6 +168,10 @@ def _one(
         if source is not None:
             e = jnp.zeros((size, size), g.dtype).at[old[:, None], old[None]].set(e)
             e = e.at[word, bit].set(source.cell).at[bit, word].set(-source.cell)
+            # The far end has no source of its own, and is parallel to what has been eliminated.
+            whole = meshed + behind
+            share = jnp.where(whole > 0, meshed / jnp.where(whole > 0, whole, 1), 1)
+            e = e.at[word, driver].multiply(share).at[driver, word].multiply(share)
             into = jnp.zeros(size, g.dtype).at[old].set(into).at[word].add(source.word).at[bit].add(source.bit)
             kept = jnp.zeros((gone, size + 1), g.dtype)
         c, e, into, means, kept = jax.lax.fori_loop(0, gone, eliminate, (c, e, into, means, kept))

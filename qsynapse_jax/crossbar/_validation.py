@@ -12,7 +12,7 @@ from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
 from qsynapse_jax.crossbar._operating_point import Tolerance
 from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, Limits
 from qsynapse_jax.crossbar._wires import Wires
 
 T = TypeVar("T")
@@ -39,6 +39,13 @@ def check_array(g: jax.Array, wires: Any, *, tiles: bool = False) -> None:
     if 0 in g.shape:
         raise ValueError(f"Argument `g` must have at least one cell, but has shape {g.shape}.")
     wires.check_shape(g.shape[-2:])
+
+
+def bad_conductance_message(g: jax.Array) -> str | None:
+    """Which conductance is none, and what to write instead; `None` where all are."""
+    place = bad_value_message(np.where(np.isposinf(g), 0.0, g), "g", unit="S", minimum="non-negative")
+    remedy = "Use 0.0 for an open cell and an infinity for a short."
+    return None if place is None else f"{place.replace(' and finite', '')} {remedy}"
 
 
 def check_law(law: Any) -> None:
@@ -79,12 +86,17 @@ def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array) -> None:
         )
 
 
+def default_rtol(dtype: jnp.dtype) -> float:
+    """As tight as the precision rewards."""
+    return 1e-7 if dtype == jnp.float32 else 1e-13
+
+
 def check_tolerance(
     shape: tuple[int, ...], dtype: jnp.dtype, rtol: float | None, max_steps: int | None, solver: AbstractSolver
 ) -> Tolerance:
-    """Tolerance and step limit with their defaults filled in: as tight as the precision rewards."""
+    """Tolerance and step limit with their defaults filled in."""
     if rtol is None:
-        rtol = 1e-7 if dtype == jnp.float32 else 1e-13
+        rtol = default_rtol(dtype)
     if max_steps is None:
         max_steps = 200 + 20 * sum(shape)
     if not 0 < rtol < 1:
@@ -151,13 +163,18 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
     if result == RESULTS.successful:
         return value
     if result == RESULTS.bad_conductance:
-        finite = np.where(np.isposinf(inputs["g"]), 0.0, inputs["g"])
-        place = bad_value_message(finite, "g", unit="S", minimum="non-negative")
-        raise ValueError(f"{place} Use 0.0 for an open cell and an infinity for a short.")
+        raise ValueError(bad_conductance_message(inputs["g"]))
     if result == RESULTS.bad_voltage:
         raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
     if result == RESULTS.bad_output_voltage:
         raise ValueError(bad_value_message(inputs["v_out"], "v_out", unit="V", minimum=None))
-    if result == RESULTS.bad_wires or result == RESULTS.unexpected_opens:
-        raise ValueError(RESULTS[result])
+    for wrong_use in (
+        RESULTS.bad_wires,
+        RESULTS.unexpected_opens,
+        RESULTS.shorted,
+        RESULTS.nonlinear_short,
+        RESULTS.short_and_open,
+    ):
+        if result == wrong_use:
+            raise ValueError(RESULTS[result])
     raise ConvergenceError(f"{RESULTS[result]}{detail()}")

@@ -107,7 +107,10 @@ def _solved(graph: _Graph, shape: tuple[int, int], v_in: np.ndarray) -> Exact | 
             if at in column:
                 out[column[at]] += c * (voltage[other] - voltage[at])
     nodes = [
-        [[float(voltage.get(graph.root((kind, i, j)), Decimal("nan"))) for j in range(shape[1])] for i in range(shape[0])]
+        [
+            [float(voltage.get(graph.root((kind, i, j)), Decimal("nan"))) for j in range(shape[1])]
+            for i in range(shape[0])
+        ]
         for kind in ("word", "bit")
     ]
     return Exact(np.array(out, float), np.array(nodes[0]), np.array(nodes[1]))

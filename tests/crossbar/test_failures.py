@@ -52,9 +52,7 @@ def with_entry(array, place, value):
 @both
 @pytest.mark.parametrize(("value", "shown"), [(-1e-6, "-1e-06"), (np.nan, "nan"), (-np.inf, "-inf")])
 def test_bad_conductance_is_named(call, value, shown):
-    message = (
-        rf"^Argument `g` must be non-negative and finite, but g\[1, 2\] = {shown} S\. Use 0\.0 for an open cell\.$"
-    )
+    message = rf"^Argument `g` must be non-negative, but g\[1, 2\] = {shown} S\. Use 0\.0 for an open cell and an infinity for a short\.$"
     with pytest.raises(ValueError, match=message):
         call(with_entry(G, (1, 2), value))
 
@@ -209,11 +207,10 @@ def test_no_convergence_of_the_effective_conductance():
         effective(max_steps=2, **LINE_BY_LINE)
 
 
-@pytest.mark.parametrize("call", [solve, partial(effective, **LINE_BY_LINE)], ids=["solve", "effective"])
-def test_overflow_is_a_breakdown(call):
-    """1e300 S behind wires of 1e300 ohm: valid numbers whose product is not."""
+def test_overflow_is_a_breakdown():
+    """1e300 S at 1e300 V: valid numbers whose product is not."""
     with pytest.raises(ConvergenceError, match=r"met a NaN or infinite number.*Check the units"):
-        call(np.full((3, 4), 1e300), wires=Wires(r_word=1e300))
+        solve(np.full((3, 4), 1e300), np.full(3, 1e300))
 
 
 def test_a_refused_conductance_outranks_what_it_causes():
@@ -233,18 +230,16 @@ class TestWithoutThrow:
     cases = pytest.mark.parametrize(
         ("change", "outcome", "message"),
         [
-            ({"g": with_entry(G, (1, 2), -1e-6)}, "bad_conductance", "Argument `g` must be non-negative and finite"),
-            ({"g": with_entry(G, (1, 2), np.nan)}, "bad_conductance", "Use 0.0 for an open cell."),
+            ({"g": with_entry(G, (1, 2), -1e-6)}, "bad_conductance", "Argument `g` must be non-negative, but"),
+            ({"g": with_entry(G, (1, 2), np.nan)}, "bad_conductance", "Use 0.0 for an open cell and an infinity"),
             ({"v_in": with_entry(V, 0, np.inf)}, "bad_voltage", "Argument `v_in` must be finite"),
-            ({"g": np.full((3, 4), 1e300), "wires": 1e300}, "breakdown", "met a NaN or infinite number"),
+            ({"g": np.full((3, 4), 1e300), "v_in": np.full(3, 1e300)}, "breakdown", "met a NaN or infinite number"),
         ],
         ids=["negative", "nan", "voltage", "overflow"],
     )
 
     @cases
     def test_solution_is_nan(self, change, outcome, message):
-        if "wires" in change:
-            change = change | {"wires": Wires(r_word=change["wires"])}
         sol = solve(**change, throw=False)
         assert sol.result == getattr(self.results, outcome)
         assert message in self.results[sol.result]

@@ -1,8 +1,7 @@
 """Wires of every kind, cells of every law, any terminal voltages: against ngspice and against a nodal solve."""
 
-from pathlib import Path
-
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -261,7 +260,9 @@ def test_a_law_that_falls_is_not_believed():
 def test_both_solvers_agree(shape, segments, ends):
     g, v_in = log_uniform(1e-9, 1.0, shape), rng.uniform(-1, 1, shape[0])
     wires = qs.crossbar.Wires(*segments, *ends)
-    plain, modal = (qs.crossbar.solve(g, v_in, wires, solver=s) for s in (qs.crossbar.ConjugateGradient(), qs.crossbar.Modal()))
+    plain, modal = (
+        qs.crossbar.solve(g, v_in, wires, solver=s) for s in (qs.crossbar.ConjugateGradient(), qs.crossbar.Modal())
+    )
     scale = np.abs(plain.i_out).max()
     np.testing.assert_allclose(modal.i_out, plain.i_out, rtol=0, atol=1e-10 * scale)
     assert modal.stats.residual < 1e-9
@@ -328,12 +329,15 @@ def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
     wires = qs.crossbar.Wires(r_word=np.minimum(SEGMENTS, 1e3), r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
     g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
     key = jax.random.key(3)
-    eliminated, difference = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.Elimination(), certificate=key)
+    eliminated, difference = qs.crossbar.effective_conductance(
+        g, wires, solver=qs.crossbar.Elimination(), certificate=key
+    )
     by_line = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.ConjugateGradient())
     np.testing.assert_allclose(eliminated, by_line, rtol=0, atol=1e-12 * float(jnp.max(by_line)))
     assert 0 < difference < 1e-11
     # A loose solve does not pass it.
-    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver=qs.crossbar.Modal(), rtol=1e-2)
+    loose = qs.crossbar.ConjugateGradient()
+    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver=loose, rtol=1e-2)
     assert difference > 1e-6
 
 
@@ -341,7 +345,7 @@ def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
 def test_one_bad_array_of_several_leaves_the_others_alone():
     g = np.stack([G, -G, 3 * G])
     wires = qs.crossbar.Wires(1.0, 1.0)
-    with pytest.raises(ValueError, match=r"`g` must be non-negative and finite, but g\[1, 0, 0\]"):
+    with pytest.raises(ValueError, match=r"`g` must be non-negative, but g\[1, 0, 0\]"):
         qs.crossbar.effective_conductance(g, wires)
     g_eff = qs.crossbar.effective_conductance(g, wires, throw=False)
     assert np.all(np.isnan(g_eff[1]))

@@ -1,0 +1,128 @@
+"""Random small circuits with 0 and infinity everywhere: right against exact arithmetic, or refused."""
+
+from collections import Counter
+
+import jax
+import numpy as np
+import pytest
+
+import qsynapse_jax as qs
+from tests.crossbar.exact import exact_solve
+
+MOST = 8  # lines of each kind; smaller circuits are part of an array of this size, so that all are one program
+COUNT = 200
+TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}
+
+solve = jax.jit(lambda g, v_in, wires: qs.crossbar.solve(g, v_in, wires, throw=False))
+
+
+def random_circuit(seed, dtype):
+    """Cells of 0, infinity and nine decades; segments and ends of 0, infinity and 1e3 to 1e8 ohm; one end or both."""
+    random = np.random.default_rng(seed)
+    rows, columns = random.integers(1, MOST + 1, 2)
+    ideal, broken = random.choice([0.0, 0.3]), random.choice([0.0, 0.1, 0.3])
+
+    def ohms(*shape):
+        kind = random.random(shape)
+        finite = 10 ** random.uniform(3, 8, shape)
+        return np.where(kind < ideal, 0.0, np.where(kind < ideal + broken, np.inf, finite)).astype(dtype)
+
+    kind = random.random((rows, columns))
+    g = np.where(kind < 0.15, 0.0, 10 ** random.uniform(-9, 0, (rows, columns)))
+    if random.random() < 0.3:
+        g = np.where(kind > 0.9, np.inf, g)
+    one_end = [random.random() < 0.5 for _ in range(2)]
+    circuit = {
+        "g": g.astype(dtype),
+        "v_in": random.uniform(-1, 1, rows).astype(dtype),
+        "r_word": ohms(rows, columns),
+        "r_bit": ohms(rows, columns),
+        "r_driver": ohms(rows),
+        "r_sense": ohms(columns),
+        "r_driver_far": ohms(rows),
+        "r_sense_far": ohms(columns),
+    }
+    for name, only in zip(("r_driver_far", "r_sense_far"), one_end, strict=True):
+        if only:
+            circuit[name] = np.full_like(circuit[name], np.inf)
+    return circuit
+
+
+def in_array(circuit):
+    """The circuit in the lower left corner of a larger array, whose other lines are connected to nothing."""
+    rows, columns = circuit["g"].shape
+    dtype = circuit["g"].dtype
+    here = (slice(MOST - rows, None), slice(None, columns))
+    whole = {}
+    for name, value in circuit.items():
+        empty = 0.0 if name in ("g", "v_in") else np.inf
+        index = here if value.ndim == 2 else here[1] if name.startswith("r_sense") else here[0]
+        whole[name] = np.full((MOST,) * value.ndim, empty, dtype)
+        whole[name][index] = value
+    # The far ends are those of the whole array: ideal wires lead there.
+    whole["r_word"][here[0], columns:] = 0
+    whole["r_bit"][: MOST - rows, here[1]] = 0
+    g, v_in = whole.pop("g"), whole.pop("v_in")
+    return here, solve(g, v_in, qs.crossbar.Wires(**whole, opens=MOST * MOST))
+
+
+@pytest.mark.parametrize(("fixture", "dtype"), [("x32", np.float32), ("x64", np.float64)], ids=["float32", "float64"])
+def test_random_circuits_are_right_or_refused(request, fixture, dtype):
+    request.getfixturevalue(fixture)
+    outcomes = Counter()
+    for seed in range(COUNT):
+        circuit = random_circuit(seed, dtype)
+        exact = exact_solve(**circuit)
+        here, sol = in_array(circuit)
+        if sol.result != qs.crossbar.RESULTS.successful:
+            outcomes["refused" if exact is not None else "short circuit"] += 1
+            continue
+        assert exact is not None, f"seed {seed}: terminals are joined by 0 ohm, and nothing says so"
+        scale = np.abs(exact.i_out).max()
+        error = np.abs(np.asarray(sol.i_out, float)[here[1]] - exact.i_out).max()
+        assert error <= TOLERANCE[dtype] * scale, f"seed {seed}: {error / scale:.1e} of the largest current"
+        for found, right in ((sol.v_word, exact.v_word), (sol.v_bit, exact.v_bit)):
+            off = np.abs(np.asarray(found, float)[here] - right)[np.isfinite(right)]
+            assert off.max(initial=0.0) <= TOLERANCE[dtype], f"seed {seed}: a node is {off.max():.1e} V off"
+        outcomes["right"] += 1
+    assert outcomes["refused"] <= 0.02 * COUNT
+    assert outcomes["right"] >= 0.9 * COUNT
+
+
+@pytest.mark.usefixtures("x32")
+def test_a_line_that_floats_keeps_its_digits():
+    """Cells of 1 mS and 0.1 nS, one line driven, one sensed, all others floating: 62 digits of nodal analysis."""
+    floats = np.full(MOST, np.inf, np.float32)
+    r_driver, r_sense = floats.copy(), floats.copy()
+    r_driver[3], r_sense[5] = 50.0, 100.0
+    random = np.random.default_rng(4)
+    circuit = {
+        "g": np.where(random.random((MOST, MOST)) < 0.15, 1e-3, 1e-10).astype(np.float32),
+        "v_in": np.where(np.arange(MOST) == 3, 0.2, 0.0).astype(np.float32),
+        "r_word": np.full((MOST, MOST), 2, np.float32),
+        "r_bit": np.full((MOST, MOST), 2, np.float32),
+        "r_driver": r_driver,
+        "r_sense": r_sense,
+        "r_driver_far": floats,
+        "r_sense_far": floats,
+    }
+    exact, (_, sol) = exact_solve(**circuit), in_array(circuit)
+    np.testing.assert_allclose(sol.i_out, exact.i_out, rtol=1e-5, atol=1e-5 * np.abs(exact.i_out).max())
+    # The iteration, asked for by name, comes to the same.
+    wires = qs.crossbar.Wires(2.0, 2.0, r_driver, r_sense)
+    iterated = qs.crossbar.solve(circuit["g"], circuit["v_in"], wires, solver=qs.crossbar.ConjugateGradient())
+    np.testing.assert_allclose(iterated.i_out, exact.i_out, rtol=1e-4, atol=1e-4 * np.abs(exact.i_out).max())
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("end", ["r_driver_far", "r_sense_far"])
+def test_a_break_behind_an_ideal_end(end):
+    """One line of four cells of 1e-4 S, broken, and connected ideally at both ends: every cell has its 1 V."""
+    broken = np.array([[0.0, 0.0, np.inf, 0.0]])
+    if end == "r_driver_far":
+        sol = qs.crossbar.solve(np.full((1, 4), 1e-4), np.ones(1), qs.crossbar.Wires(r_word=broken, r_driver_far=0.0))
+        np.testing.assert_allclose(sol.i_out, np.full(4, 1e-4), rtol=1e-12)
+    else:
+        wires = qs.crossbar.Wires(r_bit=broken.T, r_sense_far=0.0)
+        sol = qs.crossbar.solve(np.full((4, 1), 1e-4), np.ones(4), wires)
+        np.testing.assert_allclose(sol.i_out, [4e-4], rtol=1e-12)
