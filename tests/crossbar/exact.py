@@ -106,14 +106,11 @@ def _solved(graph: _Graph, shape: tuple[int, int], v_in: np.ndarray) -> Exact | 
         for at, other in ((p, q), (q, p)):
             if at in column:
                 out[column[at]] += c * (voltage[other] - voltage[at])
-    nodes = [
-        [
-            [float(voltage.get(graph.root((kind, i, j)), Decimal("nan"))) for j in range(shape[1])]
-            for i in range(shape[0])
-        ]
-        for kind in ("word", "bit")
-    ]
-    return Exact(np.array(out, float), np.array(nodes[0]), np.array(nodes[1]))
+    at_word, at_bit = np.empty(shape), np.empty(shape)
+    for kind, nodes in (("word", at_word), ("bit", at_bit)):
+        for i, j in np.ndindex(*shape):
+            nodes[i, j] = float(voltage.get(graph.root((kind, i, j)), Decimal("nan")))
+    return Exact(np.array(out, float), at_word, at_bit)
 
 
 def _eliminate(free: list[Node], edges: Any, voltage: dict[Node, Decimal]) -> dict[Node, Decimal]:

@@ -52,7 +52,10 @@ def with_entry(array, place, value):
 @both
 @pytest.mark.parametrize(("value", "shown"), [(-1e-6, "-1e-06"), (np.nan, "nan"), (-np.inf, "-inf")])
 def test_bad_conductance_is_named(call, value, shown):
-    message = rf"^Argument `g` must be non-negative, but g\[1, 2\] = {shown} S\. Use 0\.0 for an open cell and an infinity for a short\.$"
+    message = (
+        rf"^Argument `g` must be non-negative, but g\[1, 2\] = {shown} S\. "
+        r"Use 0\.0 for an open cell and an infinity for a short\.$"
+    )
     with pytest.raises(ValueError, match=message):
         call(with_entry(G, (1, 2), value))
 
