@@ -40,7 +40,7 @@ def convert(model: Any, tile: Tile, rules: Mapping[str, Tile | None] | None = No
         rules: other tiles for some layers, by path, or None for those that shall be digital. A path such as
             "encoder/layers/0" counts for all that lies in it and may be a pattern, "encoder/*/out". An exact path
             goes before a pattern, a longer path before a shorter one, a later rule before an earlier one.
-        throw: as for `CrossbarDense`.
+        throw: as for `CrossbarLayer`.
 
     Returns:
         The new model, on variables and buffers of its own. `crossbar_layers` lists what was converted.
