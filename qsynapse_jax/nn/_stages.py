@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, MasterKernel, Written, WrittenKernel
+from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, Written, WrittenKernel
 from qsynapse_jax.nn._model import named, with_kernels
 from qsynapse_jax.tile import Tile
 
@@ -27,8 +27,7 @@ def program(model: Any, *, key: PRNGKeyArray, progress: Any = None) -> Any:
     """
 
     def written(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
-        if not isinstance(kernel, MasterKernel | WrittenKernel):
-            raise ValueError(_frozen(path, "program"))
+        _check_not_frozen(path, kernel, "program")
         making, writing = jax.random.split(key)
         tile, code = kernel.tile.get_value(), kernel.code()
         used = isinstance(kernel, WrittenKernel)
@@ -54,8 +53,7 @@ def calibrate(model: Any) -> Any:
     """
 
     def calibrated(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
-        if isinstance(kernel, CompiledKernel):
-            raise ValueError(_frozen(path, "calibrate"))
+        _check_not_frozen(path, kernel, "calibrate")
         kernel.gain = Gain(_gain(kernel.tile.get_value(), kernel.effective(), kernel.code()))
         return kernel
 
@@ -118,8 +116,9 @@ def freeze(model: Any, *, temperature: Any = 300.0, key: PRNGKeyArray | None = N
     return with_kernels(model, frozen, key)
 
 
-def _frozen(path: str, verb: str) -> str:
-    return (
-        f"Argument `model` must not be frozen, but {named(path)} is; `{verb}` the model that was given to `freeze`, "
-        "and freeze what comes out."
-    )
+def _check_not_frozen(path: str, kernel: AbstractKernel, verb: str) -> None:
+    if isinstance(kernel, CompiledKernel):
+        raise ValueError(
+            f"Argument `model` must not be frozen, but {named(path)} is; `{verb}` the model that was given to "
+            "`freeze`, and freeze what comes out."
+        )
