@@ -228,9 +228,6 @@ class Priorities(eqx.Module):
             raise ValueError("One of the priorities must be above 0: nothing would count.")
 
 
-Sampled = Callable[[PRNGKeyArray], tuple[Any, Any]]
-
-
 def design_ladder(
     task: LadderTask,
     start: Bounded,
@@ -238,7 +235,7 @@ def design_ladder(
     key: PRNGKeyArray,
     priorities: Priorities | None = None,
     model: Any = None,
-    sample: Sampled | None = None,
+    sample: Callable[[PRNGKeyArray], tuple[Any, Any]] | None = None,
     steps: int = 150,
     learning_rate: float = 0.1,
     on_step: OnStep | None = None,

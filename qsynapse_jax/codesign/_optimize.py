@@ -64,11 +64,10 @@ def _check(value: jax.Array, low: jax.Array, high: jax.Array) -> None:
             raise ValueError(
                 f"Argument `{name}` must be a scalar or of the shape of `value`, {value.shape}, but is {bound.shape}."
             )
+        check(bound, name, "", positive)
     if not is_concrete(value, low, high):
         return
     least, most, start = np.broadcast_arrays(np.asarray(low), np.asarray(high), np.asarray(value))
-    for bound, name in ((least, "low"), (most, "high")):
-        check(bound, name, "", positive)
     if not (least < most).all():
         where = np.argwhere(~(least < most))[0]
         raise ValueError(
@@ -129,9 +128,6 @@ def optimize(
         optimizer: another Optax transformation in its place.
         key: random numbers for objectives that need them (device spread); a new one every step.
         on_step: called after every step with its number and loss.
-
-    Returns:
-        See `Optimum`.
 
     Raises:
         ValueError: no parameter to move; `steps` below 1; an objective that is not a scalar.
