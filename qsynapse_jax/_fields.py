@@ -7,6 +7,7 @@ class Switch(Model):
 """
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -103,7 +104,9 @@ def checked(value: Any, name: str, unit: str, rule: Rule) -> Array:
 class _Converter:
     """Converts what is given for a field and checks it; `Model` tells it the name of the field."""
 
-    def __init__(self, unit: str, convert: Callable[[Any, str], Any], rule: Rule | None, optional: bool):
+    def __init__(
+        self, convert: Callable[[Any, str], Any], unit: str = "", rule: Rule | None = None, optional: bool = False
+    ):
         self.name, self.unit, self.convert, self.rule, self.optional = "value", unit, convert, rule, optional
 
     def __call__(self, value: Any) -> Any:
@@ -116,27 +119,20 @@ class _Converter:
         return converted
 
 
-def _field(convert: Callable[[Any, str], Any], unit: str, rule: Rule | None, optional: bool, **options: Any) -> Any:
-    return eqx.field(converter=_Converter(unit, convert, rule, optional), **options)
-
-
 def real(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
     """A field that holds one number [unit]; `optional` allows `None`, `default=` is that of a dataclass."""
-    return _field(as_real, unit, rule, optional, **options)
+    return eqx.field(converter=_Converter(as_real, unit, rule, optional), **options)
 
 
 def reals(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
     """A field that holds a number or an array of numbers [unit]."""
-    return _field(_number_or_array, unit, rule, optional, **options)
+    return eqx.field(converter=_Converter(_number_or_array, unit, rule, optional), **options)
 
 
 def whole(low: int, high: int | None = None, *, what: str = "", **options: Any) -> Any:
     """A static field that holds an integer from `low` to `high`; `what` says in the message what it counts."""
-
-    def convert(value: Any, name: str) -> int:
-        return as_whole(value, name, low, high, what=what)
-
-    return _field(convert, "", None, False, static=True, **options)
+    convert = functools.partial(as_whole, low=low, high=high, what=what)
+    return eqx.field(converter=_Converter(convert), static=True, **options)
 
 
 def as_whole(value: Any, name: str, low: int, high: int | None = None, *, what: str = "") -> int:
