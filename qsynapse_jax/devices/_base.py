@@ -1,7 +1,8 @@
 """The contract of a device: what a scheme, a tile or a learning rule may ask of one, and what a write costs."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,16 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import (
-    Model,
-    Numbers,
-    Scalar,
-    as_whole,
-    check,
-    non_negative,
-    non_negative_or_infinite,
-    reals,
-)
+from qsynapse_jax._fields import Model, Numbers, Scalar, as_whole, check, non_negative, non_negative_or_infinite, reals
 
 
 class Pulse(Model):
@@ -44,23 +36,12 @@ class Pulse(Model):
         return Pulse(jnp.where(mask, self.v, 0), self.width, self.gate)
 
 
-# To a type checker a declared array of numbers like any other; it is one of integers.
-if TYPE_CHECKING:
-    Counts = Numbers
-else:
-    Counts = Int[Array, "..."]
-
-
 def _counts(value: Any) -> Int[Array, "..."]:
     if not np.issubdtype(getattr(value, "dtype", type(value)), np.integer):
         raise ValueError(f"Argument `count` must hold integers, but is {value!r}.")
     if is_concrete(value):
         check(value, "count", "", non_negative)
     return jnp.asarray(value, jnp.int32)
-
-
-def _count_field() -> Any:
-    return eqx.field(converter=_counts)
 
 
 class Exposure(Model):
@@ -74,7 +55,7 @@ class Exposure(Model):
 
     v: Numbers = reals("V")
     width: Numbers = reals("s", non_negative)
-    count: Counts = _count_field()
+    count: Int[Array, "..."] = eqx.field(converter=_counts)
 
 
 class Trace(Model):
@@ -116,7 +97,7 @@ class Trace(Model):
     def of_read(cls, time: Float[Array, ""], energy: Float[Array, "*shape"]) -> "Trace":
         """The trace of one verifying read per device that takes `time` [s] and costs `energy` [J]."""
         free = cls.zeros(energy.shape, energy.dtype)
-        return cls(free.sets, free.resets, free.reads + 1, free.time + time, energy, free.success)
+        return replace(free, reads=free.reads + 1, time=free.time + time, energy=energy)
 
     @property
     def pulses(self) -> Int[Array, "*shape"]:
