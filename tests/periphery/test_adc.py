@@ -53,7 +53,7 @@ def _read(resistor, temperature, r_on):
     parts = cell.init((8,), key=jax.random.key(2))
     g = cell.assemble(cell.targets(jnp.arange(8)), parts, temperature=temperature)[0]
     factor = cell.reference_factor(parts, temperature)
-    return factor, 0.2 * g / ADC(16, 0.2, 40e3).with_reference_factor(factor).full_scale
+    return factor, 0.2 * g / ADC(16, 0.2, 40e3 * factor).full_scale
 
 
 def test_a_factor_that_cells_and_reference_share_cancels():

@@ -121,7 +121,7 @@ def test_what_cells_and_reference_share_cancels_in_a_read():
     np.testing.assert_allclose(y, nominal.read(written(nominal), x), atol=1e-9)
     # Which is what the converter of that die says; the digital side knows only the nominal one.
     i = 0.2 * x @ tile.crosspoints(state, temperature=350.0)
-    i = np.asarray(adc.with_reference_factor(factor).value(i) * adc.full_scale)
+    i = np.asarray(ADC(12, 0.2, 10e3 * factor).value(i) * adc.full_scale)
     np.testing.assert_allclose(y, (i[:, 0::2] - i[:, 1::2]) / (0.2 * float(tile.cell.span())), rtol=1e-9, atol=1e-12)
 
 
