@@ -13,7 +13,7 @@ from rich.table import Table
 
 from qsynapse_jax._arrays import write_arrays
 from qsynapse_jax._fields import quantity
-from qsynapse_jax.cli._output import check_output_file, print_files, print_line
+from qsynapse_jax.cli._output import check_output_file, print_line, print_written
 from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve, to_spice
 
 # A table that fits a screen; of a longer one its two ends.
@@ -72,8 +72,7 @@ class Solve:
         for note in _notes(circuit, arrays):
             print_line(console, f"note: {note}")
         if self.out is not None:
-            console.print("Written:")
-            print_files(console, [self.out])
+            print_written(console, [self.out])
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ class Spice:
         check_output_file(out, source=self.file)
         with circuit.precision():
             to_spice(circuit.g, circuit.v_in, circuit.wires(), circuit.law(), out, v_out=circuit.v_out)
-        console.print("Written:")
-        print_files(console, [out])
+        print_written(console, [out])
         print_line(console, f"Run it: ngspice -b {shlex.quote(str(out))}")
 
 

@@ -12,8 +12,9 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_files(console: Console, paths: Iterable[Path]) -> None:
-    """Where files are, one per line."""
+def print_written(console: Console, paths: Iterable[Path], *, before: str = "") -> None:
+    """The files that were written, one per line."""
+    print_line(console, f"{before}Written:")
     for path in paths:
         print_line(console, f"  {path}")
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-from qsynapse_jax.cli._output import print_files, print_line
+from qsynapse_jax.cli._output import print_line, print_written
 from qsynapse_jax.studies import Progress, TextTable, run_folder
 
 
@@ -67,9 +67,9 @@ def run_study(
         run.publish(record)
         for table in record.tables.values():
             print_table(console, table)
-        for line in [*said, f"{time.perf_counter() - started:.0f} s. Written:"]:
+        for line in said:
             print_line(console, line)
-        print_files(console, sorted(run.out.iterdir()))
+        print_written(console, sorted(run.out.iterdir()), before=f"{time.perf_counter() - started:.0f} s. ")
 
 
 class Bars(Progress):
