@@ -216,7 +216,8 @@ def pareto_front(
         return _moved(lambda raws: jnp.sum(weight * measured(raws) / start), optimizer, raws, memory)
 
     def update(carry: Any, number: jax.Array) -> Any:
-        moved, losses = jax.vmap(one)(*carry, weights)
+        raws, memory = carry
+        moved, losses = jax.vmap(one)(raws, memory, weights)
         return moved, jnp.mean(losses)
 
     raws = jax.tree.map(lambda raw: jnp.broadcast_to(raw, (len(weights), *raw.shape)), raws)
