@@ -1,4 +1,4 @@
-"""Writing devices to targets or into bands, with any scheme that suits them."""
+"""Writing devices to targets or into bands, with any scheme that suits them; and the bands of a publication."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,16 @@ from qsynapse_jax._fields import as_whole, check, non_negative_or_infinite
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
 from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress
 from qsynapse_jax.programming._schemes import RangeAdapting, SinglePulse
+
+# Lower and upper ends of the bands [ohm]; the lowest band has no lower end, the highest no upper one. [S] data files of
+# github.com/akashlevy/RRAM-RADAR-Tuning.
+_RADAR = {
+    2: ((5.77e3, 8.51e3, 80e3), (5.0e3, 6.01e3, 9.31e3)),
+    3: (
+        (4.536e3, 5.040e3, 5.670e3, 6.506e3, 7.710e3, 10.022e3, 80e3),
+        (4.2e3, 4.574e3, 5.086e3, 5.729e3, 6.589e3, 7.869e3, 10.332e3),
+    ),
+}
 
 
 def default_scheme(device: Any) -> AbstractScheme:
@@ -110,6 +120,20 @@ def write_verify(
         raise ValueError("Argument `low` must be below `high` for every device, but some band is empty.")
     every = as_whole(progress_every, "progress_every", 1)
     return scheme.write(device, state, Bands(*bounds), key=key, progress=progress and Progress(progress, every))
+
+
+def radar_bands(bits: int) -> Bands:
+    """The published bands of 2 and 3 bits per cell [S]: lowest and highest conductance of each level, ascending.
+
+    The first level has no lower bound (0), the last no upper one (infinity).
+
+    Raises:
+        ValueError: `bits` is neither 2 nor 3.
+    """
+    if bits not in _RADAR:
+        raise ValueError(f"Argument `bits` must be 2 or 3, but is {bits!r}; `program` makes bands around any levels.")
+    lower, upper = (1 / np.asarray(ends[::-1]) for ends in _RADAR[bits])
+    return Bands(jnp.asarray([0.0, *upper]), jnp.asarray([*lower, np.inf]))
 
 
 def _shape(state: Any) -> tuple[int, ...]:
