@@ -72,8 +72,7 @@ def read_power(
             f"Argument `v_in` must have the shape it was solved with, {sol.i_in.shape}, but has {v_in.shape}."
         )
     v_out = jnp.zeros(sol.i_out.shape[-1:], v_in.dtype) if v_out is None else as_floating(v_out, "v_out")
-    shape = sol.i_cell.shape[-2:]
-    wires.check_shape(shape)
+    wires.check_shape(sol.i_cell.shape[-2:])
     return _read_power(sol, v_in, v_out, wires)
 
 

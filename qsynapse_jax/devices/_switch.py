@@ -149,17 +149,11 @@ class Switch(AbstractTwoLevel):
     def conductance(self, state: SwitchState, *, temperature: Any = 300.0) -> Float[Array, "*shape"]:
         # No temperature coefficient is modelled; degrees Celsius are an error all the same.
         checked(temperature, "temperature", "K", kelvin)
-        on = self.r_on * jnp.exp(
-            state.on_offset
-            + self.sigma_on_cycle * state.cycle_offset
-            + self.on_retention.log_drift(state.on_rate, state.age)
-        )
-        off = self.r_off * jnp.exp(
-            state.off_offset
-            + self.sigma_off_cycle * state.cycle_offset
-            + self.off_retention.log_drift(state.off_rate, state.age)
-        )
-        return 1 / jnp.where(state.on, on, off)
+        on = state.on_offset + self.sigma_on_cycle * state.cycle_offset
+        on += self.on_retention.log_drift(state.on_rate, state.age)
+        off = state.off_offset + self.sigma_off_cycle * state.cycle_offset
+        off += self.off_retention.log_drift(state.off_rate, state.age)
+        return 1 / jnp.where(state.on, self.r_on * jnp.exp(on), self.r_off * jnp.exp(off))
 
     def read(self, state: SwitchState, *, key: jax.Array, window: Any = None) -> Float[Array, "*shape"]:
         return self.conductance(state)

@@ -1,11 +1,10 @@
 """Converters: inputs to word-line voltages, and bit-line currents to numbers against a reference resistor."""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Model, Scalar, check, positive, real, whole
-from qsynapse_jax.quantize import NO_LEVEL, NUMBER, round_signed
+from qsynapse_jax._fields import Model, Scalar, positive, real, whole
+from qsynapse_jax.quantize import round_signed
 
 
 class DAC(Model):
@@ -60,19 +59,8 @@ class ADC(Model):
         """Largest current [A]."""
         return self.v_ref / self.r_ref
 
-    def code(self, i: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-        """Code of each current [A]; a traced NaN has the least int32 number, which is no code.
-
-        Raises:
-            ValueError: a current is NaN, where its value is known.
-        """
-        check(i, "i", "A", NUMBER)
-        value = self.value(i)
-        code = jnp.round(value * (2 ** (self.bits - 1) - 1)).astype(jnp.int32)
-        return jnp.where(jnp.isnan(value), NO_LEVEL, code)
-
     def value(self, i: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Each current [A] as the converter reports it, in units of full scale: code / largest code.
+        """Each current [A] as the converter reports it, in units of full scale: code / n.
 
         Gradients: straight through the rounding in `i`, `v_ref` and `r_ref` where a current is in range; 0 beyond.
         """

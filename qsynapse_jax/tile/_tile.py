@@ -79,11 +79,10 @@ class Tile(Model):
     v_read: Scalar = real("V", positive, default=0.2)
 
     def __check_init__(self):
-        kinds = {"wires": Wires, "device": AbstractDevice, "dac": DAC, "adc": ADC, "scheme": AbstractScheme}
-        optional = {name: kind for name, kind in kinds.items() if getattr(self, name) is not None}
+        optional = {"wires": Wires, "device": AbstractDevice, "dac": DAC, "adc": ADC, "scheme": AbstractScheme}
         for name, kind in {"cell": AbstractCell, **optional}.items():
             given = getattr(self, name)
-            if not isinstance(given, kind):
+            if not isinstance(given, kind) and not (given is None and name in optional):
                 article = "an" if kind.__name__[0] in "AEIOU" else "a"
                 raise ValueError(
                     f"Argument `{name}` must be {article} `{kind.__name__}`, but is a `{type(given).__name__}`."
