@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -36,12 +36,23 @@ class Pulse(Model):
         return Pulse(jnp.where(mask, self.v, 0), self.width, self.gate)
 
 
+# To a type checker a declared array of numbers like any other; it is one of integers.
+if TYPE_CHECKING:
+    Counts = Numbers
+else:
+    Counts = Int[Array, "..."]
+
+
 def _counts(value: Any) -> Int[Array, "..."]:
     if not np.issubdtype(getattr(value, "dtype", type(value)), np.integer):
         raise ValueError(f"Argument `count` must hold integers, but is {value!r}.")
     if is_concrete(value):
         check(value, "count", "", non_negative)
     return jnp.asarray(value, jnp.int32)
+
+
+def _count_field() -> Any:
+    return eqx.field(converter=_counts)
 
 
 class Exposure(Model):
@@ -55,7 +66,7 @@ class Exposure(Model):
 
     v: Numbers = reals("V")
     width: Numbers = reals("s", non_negative)
-    count: Int[Array, "..."] = eqx.field(converter=_counts)
+    count: Counts = _count_field()
 
 
 class Trace(Model):
