@@ -1,7 +1,9 @@
 """What an experiment prints while it works."""
 
+from qsynapse_jax.studies import Progress
 
-class Lines:
+
+class Lines(Progress):
     """Prints a line per stage and per point worth one."""
 
     def __init__(self):
@@ -11,9 +13,6 @@ class Lines:
         """A line."""
         self._name = name
         print(f"{name}: {total} steps", flush=True)
-
-    def step(self, number: int, loss: float | None = None) -> None:
-        """Nothing: a line per step would be too many."""
 
     def measured(self, what: str, loss: float, metric: str = "") -> None:
         """A line."""

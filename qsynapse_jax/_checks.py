@@ -1,12 +1,11 @@
 """Border checks, in one grammar: "Argument `name` must ..., but ...; remedy.".
 
 Shapes and dtypes are static and always checked. Values are checked where they are concrete; a function that can
-be traced must carry its value checks in its own result (see `crossbar.solve`) or call `checked`.
+be traced must carry its value checks in its own result (see `crossbar.solve`) or call `_fields.checked`.
 """
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -43,32 +42,14 @@ def as_floating(value: Any, name: str) -> jax.Array:
 
 
 def bad_value_message(array: Any, name: str, *, unit: str, minimum: str | None) -> str | None:
-    """Where a concrete `array` breaks its rule (finite and, with `minimum`, "non-negative" or "positive")."""
+    """Where a concrete `array` breaks its rule: finite and, with `minimum` "non-negative", that too."""
     values = np.asarray(array)
     bad = ~np.isfinite(values)
     if minimum == "non-negative":
         bad |= values < 0
-    elif minimum == "positive":
-        bad |= values <= 0
     if not bad.any():
         return None
     where = tuple(int(i) for i in np.argwhere(bad)[0])
     place = f"{name}[{', '.join(map(str, where))}]" if where else name
     rule = f"{minimum} and finite" if minimum else "finite"
     return f"Argument `{name}` must be {rule}, but {place} = {values[where]} {unit}."
-
-
-def checked(value: jax.Array, name: str, *, unit: str, minimum: str | None = None) -> jax.Array:
-    """`value` itself if it is finite (and `minimum`); an error when it is not, under `jit` at run time."""
-    if is_concrete(value):
-        message = bad_value_message(value, name, unit=unit, minimum=minimum)
-        if message is not None:
-            raise ValueError(message)
-        return value
-    bad = ~jnp.isfinite(value)
-    if minimum == "non-negative":
-        bad |= value < 0
-    elif minimum == "positive":
-        bad |= value <= 0
-    rule = f"{minimum} and finite" if minimum else "finite"
-    return eqx.error_if(value, bad, f"Argument `{name}` must be {rule} [{unit}].")

@@ -7,6 +7,7 @@ class Switch(Model):
 """
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -28,23 +29,13 @@ _PRINTED = 8
 if TYPE_CHECKING:
 
     class Scalar:
-        """A declared number: given as a Python number or an array without axes, read as an array."""
+        """A declared number, or array of numbers: given as a Python number or an array, read as an array."""
 
         @overload
         def __get__(self, instance: None, owner: Any) -> "Scalar": ...
         @overload
         def __get__(self, instance: object, owner: Any) -> Array: ...
         def __get__(self, instance: object | None, owner: Any) -> "Scalar | Array": ...
-        def __set__(self, instance: object, value: ArrayLike) -> None: ...
-
-    class Numbers:
-        """A declared array of numbers: given as a number or an array, read as an array."""
-
-        @overload
-        def __get__(self, instance: None, owner: Any) -> "Numbers": ...
-        @overload
-        def __get__(self, instance: object, owner: Any) -> Array: ...
-        def __get__(self, instance: object | None, owner: Any) -> "Numbers | Array": ...
         def __set__(self, instance: object, value: ArrayLike) -> None: ...
 
     class OptionalScalar:
@@ -57,7 +48,7 @@ if TYPE_CHECKING:
         def __get__(self, instance: object | None, owner: Any) -> "OptionalScalar | Array | None": ...
         def __set__(self, instance: object, value: ArrayLike | None) -> None: ...
 
-    OptionalNumbers = OptionalScalar
+    Numbers, OptionalNumbers = Scalar, OptionalScalar
 else:
     Scalar = Float[Array, ""]
     Numbers = Float[Array, "..."]
@@ -66,25 +57,23 @@ else:
 
 
 class Rule(NamedTuple):
-    """What a number must be, in words that follow "must be", and as a test of NumPy values."""
+    """What a number must be, in words that follow "must be", and as a test of NumPy or JAX values."""
 
     words: str
     test: Callable[[Any], Any]
     hint: Callable[[float], str] = lambda value: ""
 
 
-def _celsius(value: float) -> str:
-    return f"; that looks like degrees Celsius: {value:g} C is {value + 273.15:g} K"
-
-
-finite = Rule("finite", np.isfinite)
-positive = Rule("positive and finite", lambda x: np.isfinite(x) & (x > 0))
-non_negative = Rule("non-negative and finite", lambda x: np.isfinite(x) & (x >= 0))
+finite = Rule("finite", lambda x: abs(x) < math.inf)
+positive = Rule("positive and finite", lambda x: (x > 0) & (x < math.inf))
+non_negative = Rule("non-negative and finite", lambda x: (x >= 0) & (x < math.inf))
 positive_or_infinite = Rule("positive (infinity is allowed)", lambda x: x > 0)
 non_negative_or_infinite = Rule("non-negative (infinity is allowed)", lambda x: x >= 0)
 probability = Rule("a probability from 0 to 1", lambda x: (x >= 0) & (x <= 1))
 kelvin = Rule(
-    f"in kelvin and at least {_COLDEST:g} K", lambda x: np.isfinite(x) & (x >= _COLDEST), lambda x: _celsius(x)
+    f"in kelvin and at least {_COLDEST:g} K",
+    lambda x: (x >= _COLDEST) & (x < math.inf),
+    lambda x: f"; that looks like degrees Celsius: {x:g} C is {x + 273.15:g} K",
 )
 
 
@@ -109,25 +98,15 @@ def checked(value: Any, name: str, unit: str, rule: Rule) -> Array:
     if is_concrete(value):
         check(value, name, unit, rule)
         return array
-    # The tests are written for NumPy; what they use are operators and `isfinite`, which JAX arrays dispatch.
-    good = _traced(rule, array)
-    return eqx.error_if(array, ~good, f"Argument `{name}` must be {rule.words} [{unit}].")
-
-
-def _traced(rule: Rule, array: Array) -> Array:
-    traced: dict[Rule, Callable[[Array], Array]] = {
-        finite: jnp.isfinite,
-        positive: lambda x: jnp.isfinite(x) & (x > 0),
-        non_negative: lambda x: jnp.isfinite(x) & (x >= 0),
-        kelvin: lambda x: jnp.isfinite(x) & (x >= _COLDEST),
-    }
-    return traced.get(rule, rule.test)(array)
+    return eqx.error_if(array, ~rule.test(array), f"Argument `{name}` must be {rule.words} [{unit}].")
 
 
 class _Converter:
     """Converts what is given for a field and checks it; `Model` tells it the name of the field."""
 
-    def __init__(self, unit: str, convert: Callable[[Any, str], Any], rule: Rule | None, optional: bool):
+    def __init__(
+        self, convert: Callable[[Any, str], Any], unit: str = "", rule: Rule | None = None, optional: bool = False
+    ):
         self.name, self.unit, self.convert, self.rule, self.optional = "value", unit, convert, rule, optional
 
     def __call__(self, value: Any) -> Any:
@@ -140,27 +119,20 @@ class _Converter:
         return converted
 
 
-def _field(convert: Callable[[Any, str], Any], unit: str, rule: Rule | None, optional: bool, **options: Any) -> Any:
-    return eqx.field(converter=_Converter(unit, convert, rule, optional), **options)
-
-
 def real(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
     """A field that holds one number [unit]; `optional` allows `None`, `default=` is that of a dataclass."""
-    return _field(as_real, unit, rule, optional, **options)
+    return eqx.field(converter=_Converter(as_real, unit, rule, optional), **options)
 
 
 def reals(unit: str, rule: Rule = finite, *, optional: bool = False, **options: Any) -> Any:
     """A field that holds a number or an array of numbers [unit]."""
-    return _field(_number_or_array, unit, rule, optional, **options)
+    return eqx.field(converter=_Converter(_number_or_array, unit, rule, optional), **options)
 
 
 def whole(low: int, high: int | None = None, *, what: str = "", **options: Any) -> Any:
     """A static field that holds an integer from `low` to `high`; `what` says in the message what it counts."""
-
-    def convert(value: Any, name: str) -> int:
-        return as_whole(value, name, low, high, what=what)
-
-    return _field(convert, "", None, False, static=True, **options)
+    convert = functools.partial(as_whole, low=low, high=high, what=what)
+    return eqx.field(converter=_Converter(convert), static=True, **options)
 
 
 def as_whole(value: Any, name: str, low: int, high: int | None = None, *, what: str = "") -> int:

@@ -1,5 +1,6 @@
 """What holds for every test, and the precisions a test can ask for."""
 
+import os
 from collections.abc import Iterator
 
 import jax
@@ -14,6 +15,17 @@ LONG = (
     "test_checkpoint.py",
     "test_readme.py",
 )
+
+# The default run compiles many small programs and computes little with them: at the first of LLVM's levels it takes
+# half the time. The slow tests are compiled as a user's programs are.
+QUICK = "--xla_backend_optimization_level=1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before JAX starts, for this process and all that it begins; flags of one's own come last and win."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if config.getoption("markexpr") == "not slow" and QUICK not in flags:
+        os.environ["XLA_FLAGS"] = f"{QUICK} {flags}".strip()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -79,17 +79,13 @@ def server(tmp_path, monkeypatch):
         thread.join()
 
 
-# --- the idx format -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", CODES)
 @pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4), (1, 2, 1, 2), (0, 3)])
 def test_read_idx_returns_what_was_written(tmp_path, kind, shape):
     array = np.random.default_rng(1).normal(0, 50, shape).astype(kind)
     got = read_idx(write_idx(tmp_path / "a.gz", array))
     np.testing.assert_array_equal(got, array)
-    assert got.dtype == np.dtype(kind)
-    assert got.shape == shape
+    assert (got.dtype, got.shape) == (np.dtype(kind), shape)
     assert got.dtype.isnative
     assert got.flags.writeable
 
@@ -108,7 +104,6 @@ NOISE = idx_bytes(np.random.default_rng(0).integers(0, 256, 4000, dtype=np.uint8
     ("content", "defect"),
     [
         pytest.param(gzip.compress(GOOD)[:-9], "truncated: the gzip stream ends too early", id="truncated-gzip"),
-        pytest.param(gzip.compress(GOOD)[:5], "truncated: the gzip stream ends too early", id="truncated-early"),
         pytest.param(GOOD, "not a sound gzip file", id="unpacked"),
         pytest.param(b"<html>404</html>", "not a sound gzip file", id="web-page"),
         pytest.param(
@@ -142,18 +137,13 @@ def test_read_idx_absent_file_is_an_os_error(tmp_path):
         read_idx(tmp_path / "absent.gz")
 
 
-# --- files of the wrong content -----------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("file", "array", "defect"),
     [
         (FILES[0], np.zeros((6, 6), np.uint8), r"must have 3 dimension\(s\), but has 2"),
         (FILES[3], np.zeros((4, 1), np.uint8), r"must have 1 dimension\(s\), but has 2"),
-        (FILES[0], np.zeros((6, 3, 2), np.float32), "must be unsigned bytes, but are float32"),
         (FILES[1], np.zeros(6, np.int32), "must be unsigned bytes, but are int32"),
         (FILES[1], np.zeros(5, np.uint8), "it has 5 labels for the 6 images of train-images"),
-        (FILES[3], np.zeros(5, np.uint8), "it has 5 labels for the 4 images of t10k-images"),
         (FILES[3], np.array([0, 9, 10, 3], np.uint8), r"labels must lie in 0\.\.9, but one is 10"),
         (
             FILES[2],
@@ -182,39 +172,23 @@ def test_load_gives_the_official_sha256_of_a_file_that_cannot_be_parsed(tmp_path
         load("fashion_mnist", folder=tmp_path)
 
 
-# --- where files are looked for -----------------------------------------------------------------------------
-
-
 def assert_is(data: Dataset, arrays):
-    for x, y, images, labels in (
-        (data.x_train, data.y_train, *FILES[:2]),
-        (data.x_test, data.y_test, *FILES[2:]),
-    ):
-        assert x.dtype == np.float32
-        assert y.dtype == np.int32
+    for x, y, images, labels in ((*data.train, *FILES[:2]), (*data.test, *FILES[2:])):
+        assert (x.dtype, y.dtype) == (np.float32, np.int32)
         np.testing.assert_array_equal(np.rint(x * 255).reshape(arrays[images].shape), arrays[images])
         np.testing.assert_array_equal(y, arrays[labels])
-        assert x.min() >= 0
-        assert x.max() <= 1
     assert data.image_shape == arrays[FILES[0]].shape[1:]
     assert data.n_classes == 10
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "fashion-mnist"])
-def test_own_files_in_a_folder_are_welcome(tmp_path, name):
-    arrays = write_set(tmp_path, shape=(5, 4))
-    data = load(name, folder=tmp_path)
-    assert_is(data, arrays)
-    assert data.name == name.replace("-", "_")
-
-
 def test_places_in_order(tmp_path, monkeypatch, server):
     _, published = server
-    own, env = write_set(tmp_path / "own", seed=1), write_set(tmp_path / "env" / "mnist", seed=2)
+    own, env = write_set(tmp_path / "own", seed=1, shape=(5, 4)), write_set(tmp_path / "env" / "mnist", seed=2)
     assert_is(load("mnist"), published)
     monkeypatch.setenv("QSYNAPSE_DATA", str(tmp_path / "env"))
     assert_is(load("mnist"), env)
     assert_is(load("mnist", folder=tmp_path / "own"), own)
+    assert_is(load("fashion-mnist", folder=tmp_path / "own"), own)
     # A set short of one file is passed over as a whole, never completed from elsewhere.
     (tmp_path / "env" / "mnist" / FILES[3]).unlink()
     assert_is(load("mnist"), published)
@@ -234,9 +208,6 @@ def test_folders_that_do_not_exist(tmp_path, monkeypatch):
     monkeypatch.setenv("QSYNAPSE_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"QSYNAPSE_DATA must name an existing folder, but .*nowhere"):
         load("mnist")
-
-
-# --- download -----------------------------------------------------------------------------------------------
 
 
 def test_download_fills_the_cache_and_the_cache_serves_offline(cache, server, monkeypatch):
@@ -317,9 +288,6 @@ def test_cache_that_cannot_be_written(cache):
         load("mnist")
 
 
-# --- arguments and content ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("MNIST", "'mnist'"), ("fashion mnist", "'fashion_mnist'"), ("digit", "'digits'"), ("cifar", "")],
@@ -343,25 +311,16 @@ def test_digits_are_the_bundled_ones_split_in_two():
 
     data = load("digits")
     whole: Any = load_digits()
-    assert data.x_train.shape == (1297, 64)
-    assert data.x_test.shape == (500, 64)
-    assert data.x_train.dtype == np.float32
-    assert data.y_train.dtype == np.int32
-    assert data.image_shape == (8, 8)
-    assert data.n_classes == 10
-    assert data.name == "digits"
+    assert (data.x_train.shape, data.x_test.shape) == ((1297, 64), (500, 64))
+    assert (data.x_train.dtype, data.y_train.dtype) == (np.float32, np.int32)
+    assert (data.name, data.image_shape, data.n_classes) == ("digits", (8, 8), 10)
     rows = np.column_stack([np.vstack([data.x_train, data.x_test]) * 16, np.append(data.y_train, data.y_test)])
     expected = np.column_stack([whole.data, whole.target])
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], expected[np.lexsort(expected.T)])
-    # Stratified: each class has its share of the test set up to rounding.
-    share = np.bincount(whole.target) * 500 / 1797
-    assert np.all(np.abs(np.bincount(data.y_test) - share) <= 1)
-    # Shuffled: the bundled order cycles through 0, 1, 2, ... for its first examples.
-    assert not np.array_equal(data.y_train[:10], np.arange(10))
 
 
 def test_digits_test_set_is_pinned_across_versions():
-    """A changed split would change published scores; hash taken from scikit-learn 1.9.1, NumPy 2.4.6."""
+    """A changed split, stratified and shuffled, would change scores; hash from scikit-learn 1.9.1, NumPy 2.4.6."""
     data = load("digits")
     content = (data.x_test * 16).astype(np.uint8).tobytes() + data.y_test.astype(np.uint8).tobytes()
     expected = "79c09b92f3b6eca6f0a695721fac3f04f9acbace148084db3cc375ac0112bc35"
@@ -391,8 +350,7 @@ def test_real_files(monkeypatch, name, mean):
         pytest.skip(f"QSYNAPSE_DATA has no folder {name}")
     monkeypatch.setenv("QSYNAPSE_DATA", REAL_DATA)
     data = load(name)
-    assert data.x_train.shape == (60000, 784)
-    assert data.x_test.shape == (10000, 784)
+    assert (data.x_train.shape, data.x_test.shape) == ((60000, 784), (10000, 784))
     assert data.image_shape == (28, 28)
     # The mean pixel that everybody normalises with, given to four digits.
     assert data.x_train.mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)

@@ -12,15 +12,7 @@ from experiments._record import write_result
 from experiments.codesign_ladder._closed_forms import closed_forms
 from experiments.codesign_ladder._front import FrontConfig, front
 from experiments.codesign_ladder.pictures import draw
-from qsynapse_jax.studies import (
-    QUANTITIES,
-    CodesignConfig,
-    CodesignResult,
-    Record,
-    TextTable,
-    claim,
-    run_codesign,
-)
+from qsynapse_jax.studies import CodesignConfig, CodesignResult, Record, TextTable, claim, run_codesign
 
 PLAIN, AT_FOUND, FOUND = "R, 2R, 4R", "R as found", "found"
 REACH = {
@@ -90,7 +82,7 @@ def _designs_table(result: CodesignResult, data: dict[str, np.ndarray]) -> TextT
     """What every design is worth, mean and standard deviation over seeds."""
     rows = []
     for quantity in ("tile_inl", "error", "accuracy", "power", "area"):
-        label, unit, _ = QUANTITIES[quantity]
+        label, unit, _ = CodesignResult.QUANTITIES[quantity]
         cells = []
         for design in result.designs:
             by_seed = data[f"measured/{quantity}/{design}"].mean(axis=1)
@@ -110,6 +102,6 @@ def _gained(data: dict[str, np.ndarray]) -> dict[str, tuple[str, list[float]]]:
             # Of the two designs' values over seeds, the larger: what a margin has to stand out from.
             spread = max(np.std(before, ddof=1), np.std(after, ddof=1)) if len(gained) > 1 else 0.0
             share = gained / spread if spread > 0 else np.zeros_like(gained)
-            values[f"{quantity}_gained_over_{name}"] = (QUANTITIES[quantity][1], gained.tolist())
+            values[f"{quantity}_gained_over_{name}"] = (CodesignResult.QUANTITIES[quantity][1], gained.tolist())
             values[f"{quantity}_gained_over_{name}_in_seed_spreads"] = ("", share.tolist())
     return values

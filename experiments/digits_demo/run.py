@@ -1,9 +1,10 @@
 """The demo over three seeds: digits behind the wires of a 7-10 nm process."""
 
+import dataclasses
 from pathlib import Path
 
 from experiments._network import SeedsConfig, run
-from qsynapse_jax.studies import DEMO, NetworkConfig, Record
+from qsynapse_jax.studies import NetworkConfig, Record
 
 REACH = {
     "accuracy_of_float_software": ">= 97.0",
@@ -14,7 +15,7 @@ REACH = {
 
 def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, not what it claims."""
-    config = SeedsConfig(NetworkConfig(**DEMO))
+    config = SeedsConfig(NetworkConfig.demo())
     if quick:
-        config = SeedsConfig(NetworkConfig(**{**DEMO, "hidden": (8,), "epochs": 1}), seeds=(0,))
+        config = SeedsConfig(dataclasses.replace(config.network, hidden=(8,), epochs=1), seeds=(0,))
     return run(config, "digits_demo", folder, REACH)

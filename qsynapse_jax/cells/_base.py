@@ -16,9 +16,6 @@ from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import Model
 from qsynapse_jax.quantize import NO_LEVEL, nearest_level, straight_through
 
-# A table of all levels is kept; with more of them it is no longer a cell but a mistake.
-MOST_LEVELS = 2**16
-
 
 class AbstractCell(Model):
     """One weight as conductances between a word line and one or more bit lines.
@@ -27,7 +24,7 @@ class AbstractCell(Model):
     from exact conductances, switches included: in [0, 1], or in [-1, 1] for a signed cell.
 
     A cell says what its devices shall be (`targets`), how they make up the crosspoints (`assemble`) and how much the
-    current of each bit line counts (`significance`). Everything else follows from these three.
+    current of each bit line counts (`significance`, one line by default). Everything else follows from these three.
     """
 
     @property
@@ -36,9 +33,9 @@ class AbstractCell(Model):
         """Smallest and largest code; 0, the code of weight 0 or of the least weight, lies within."""
 
     @property
-    @abstractmethod
     def significance(self) -> tuple[float, ...]:
         """How much the current of each bit line counts: the weight is their weighted sum, less offset, over span."""
+        return (1.0,)
 
     @property
     @abstractmethod

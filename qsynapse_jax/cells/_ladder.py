@@ -86,10 +86,7 @@ class Ladder(AbstractCell):
         ratio = float(self.r_off) / float(self.r_on) if float(self.r_on) else math.inf
         if ratio > 4.0**self.bits:
             return
-        usable = 1
-        while ratio > 4.0 ** (usable + 1):
-            usable += 1
-        levels = 2**usable if ratio > 4 else 1
+        levels = 2 ** sum(ratio > 4.0**k for k in range(1, self.bits))
         warnings.warn(
             f"A ladder R, 2R, 4R, ... of {self.bits} bits needs an on/off ratio above 4^{self.bits} = {4**self.bits}, "
             f"but r_off/r_on is {ratio:.4g}, enough for {levels} usable level{'s' if levels > 1 else ''} of the "
@@ -101,10 +98,6 @@ class Ladder(AbstractCell):
     @property
     def code_range(self) -> tuple[int, int]:
         return 0, 2**self.bits - 1
-
-    @property
-    def significance(self) -> tuple[float, ...]:
-        return (1.0,)
 
     @property
     def n_devices(self) -> int:
@@ -133,7 +126,7 @@ class Ladder(AbstractCell):
         in_series = resistors + self.r_access.astype(resistors.dtype)
         branches = _branch(jnp.broadcast_to(in_series, g_devices.shape), g_devices)
         # Term by term: the same sum for one cell and for a thousand, to the last bit.
-        return reduce(jnp.add, (branches[k] for k in range(self.bits)))[None]
+        return reduce(jnp.add, branches)[None]
 
     def init(self, shape: tuple[int, ...], *, key: PRNGKeyArray) -> Any:
         return None if self.resistor is None else self.resistor.init(self.bits, shape, key=key)

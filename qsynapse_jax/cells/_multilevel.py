@@ -36,10 +36,6 @@ class Multilevel(AbstractCell):
         return 0, self.levels - 1
 
     @property
-    def significance(self) -> tuple[float, ...]:
-        return (1.0,)
-
-    @property
     def n_devices(self) -> int:
         return 1
 

@@ -7,27 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_real
-from qsynapse_jax._fields import Model, Scalar, check, checked, finite, kelvin, non_negative, positive, real
-
-
-def pelgrom(a_r: Any, area: Any) -> Float[Array, ""]:
-    """Relative mismatch of a resistor of a given area: sigma = A_R / sqrt(area).
-
-    Args:
-        a_r: matching coefficient A_R of the material [m], e.g. 1e-8 for 1 % um.
-        area: of the resistor body [m^2].
-
-    Raises:
-        ValueError: a coefficient that is negative, an area that is not positive.
-
-    Reference: M. J. M. Pelgrom, A. C. J. Duinmaijer and A. P. G. Welbers, "Matching properties of MOS transistors",
-        IEEE J. Solid-State Circuits 24, 1433, 1989, for the law; A_R is the process's own.
-    """
-    a_r, area = as_real(a_r, "a_r"), as_real(area, "area")
-    check(a_r, "a_r", "m", non_negative)
-    check(area, "area", "m^2", positive)
-    return a_r / jnp.sqrt(area)
+from qsynapse_jax._fields import Model, Scalar, checked, finite, kelvin, non_negative, real
 
 
 class ResistorState(eqx.Module):
@@ -54,13 +34,17 @@ class Resistor(Model):
     The shared factor cancels where the reference of the ADC is made of the same material (`periphery.ADC`).
 
     Args:
-        sigma_unit: relative mismatch of one unit resistor; `pelgrom` gives it from an area.
+        sigma_unit: relative mismatch of one unit resistor: A_R / sqrt(area), A_R [m] being the material's matching
+            coefficient, e.g. 1e-8 m (1 % um).
         sigma_process: spread of the shared factor from die to die.
         tcr: temperature coefficient [1/K].
         reference: T_ref [K].
 
     Raises:
         ValueError: negative spreads; a reference below 200 K.
+
+    Reference: M. J. M. Pelgrom, A. C. J. Duinmaijer and A. P. G. Welbers, "Matching properties of MOS transistors",
+        IEEE J. Solid-State Circuits 24, 1433, 1989, for the law.
     """
 
     sigma_unit: Scalar = real("", non_negative, default=0.0)
@@ -68,17 +52,13 @@ class Resistor(Model):
     tcr: Scalar = real("1/K", finite, default=0.0)
     reference: Scalar = real("K", kelvin, default=300.0)
 
-    def sigma(self, bits: int) -> Float[Array, " bits"]:
-        """Relative mismatch of branches 0 .. bits-1."""
-        units = jnp.asarray([2.0**k for k in range(bits)], self.sigma_unit.dtype)
-        return self.sigma_unit / jnp.sqrt(units)
-
     @eqx.filter_jit
     def init(self, bits: int, shape: tuple[int, ...], *, key: jax.Array) -> ResistorState:
         """One die with `bits` branches in every cell of an array."""
         local_key, die_key = jax.random.split(key)
         noise = jax.random.normal(local_key, (bits, *shape), self.sigma_unit.dtype)
-        sigma = self.sigma(bits).reshape(bits, *(1 for _ in shape))
+        units = jnp.asarray([2.0**k for k in range(bits)], self.sigma_unit.dtype)
+        sigma = (self.sigma_unit / jnp.sqrt(units)).reshape(bits, *(1 for _ in shape))
         die = jnp.exp(self.sigma_process * jax.random.normal(die_key, (), self.sigma_process.dtype))
         return ResistorState(jnp.exp(sigma * noise), die)
 

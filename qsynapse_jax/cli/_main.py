@@ -12,12 +12,9 @@ import tyro
 from rich.console import Console
 
 import qsynapse_jax
+from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
-from qsynapse_jax.cli._demo import Demo
-from qsynapse_jax.cli._evaluate import Evaluate
-from qsynapse_jax.cli._solve import Solve
-from qsynapse_jax.cli._spice import Spice
-from qsynapse_jax.cli._train import Train
+from qsynapse_jax.cli._network import Demo, Evaluate, Train
 from qsynapse_jax.crossbar import ConvergenceError
 from qsynapse_jax.training import DivergedError
 
@@ -37,10 +34,6 @@ _DESCRIPTION = (
 _FOR_PYTHON = " The last good state"
 
 
-class _Ended(KeyboardInterrupt):
-    """The system asks this process to end."""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; wrong use ends in one message and status 2, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -57,20 +50,16 @@ def main(arguments: list[str] | None = None) -> None:
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
             command.run(Console())
-        except KeyboardInterrupt as error:
-            _leave(received, error)
         except BrokenPipeError:
             _leave_quietly()
-        except (ValueError, OSError, ConvergenceError, DivergedError) as error:
+        except (Exception, KeyboardInterrupt) as error:
             # A signal that arrives inside a callback of XLA comes out as another error.
-            if received:
+            if received or isinstance(error, KeyboardInterrupt):
                 _leave(received, error)
+            if not isinstance(error, ValueError | OSError | ConvergenceError | DivergedError):
+                raise
             _say(f"{str(error).partition(_FOR_PYTHON)[0]}{_notes(error)}")
             sys.exit(2)
-        except Exception as error:
-            if received:
-                _leave(received, error)
-            raise
 
 
 @contextlib.contextmanager
@@ -80,15 +69,14 @@ def _signals() -> Iterator[list[int]]:
 
     def end(number: int, frame: Any) -> NoReturn:
         received.append(number)
-        raise _Ended
+        raise KeyboardInterrupt
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    handled = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # `nohup` makes a process ignore the end of its terminal: that stands.
-    handled = [number for number in handled if signal.getsignal(number) != signal.SIG_IGN]
-    if threading.current_thread() is not threading.main_thread():
-        handled = []
-    before = {number: signal.signal(number, end) for number in handled}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        # `nohup` makes a process ignore the end of its terminal: that stands.
+        handled = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, end) for number in handled}
     try:
         yield received
     finally:

@@ -1,26 +1,10 @@
-"""What commands print, and where they put a run: lines as they are, tables, the files of a run."""
+"""What commands print, and the file that one writes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from qsynapse_jax.studies import RunFolder, TextTable
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where a run goes."""
-
-    out: Path
-    """Folder for result.json, the arrays and the pictures; it is there when the run is complete."""
-    overwrite: bool = False
-    """Replace the run in that folder, once the new one is complete; begin a partial run anew."""
-    resume: bool = False
-    """Continue a run that was interrupted; begin where there is none."""
 
 
 def print_line(console: Console, text: str) -> None:
@@ -28,31 +12,34 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def print_files(console: Console, paths: Sequence[Path]) -> None:
-    """Where files are, one per line."""
+def print_written(console: Console, paths: Iterable[Path], *, before: str = "") -> None:
+    """The files that were written, one per line."""
+    print_line(console, f"{before}Written:")
     for path in paths:
         print_line(console, f"  {path}")
 
 
-def print_table(console: Console, table: TextTable) -> None:
-    """A table whose first column is text and whose others are numbers."""
-    shown = Table(title=escape(table.title))
-    for number, name in enumerate(table.columns):
-        shown.add_column(escape(name), justify="right" if number else "left")
-    for row in table.rows:
-        shown.add_row(*map(escape, row))
-    console.print(shown, highlight=False)
-
-
-def print_state(console: Console, run: RunFolder, command: str) -> None:
-    """What there is already of a run that is to be continued."""
-    if run.complete:
-        print_line(console, f"The run in {run.out} is complete already. {command}")
-    elif run.continued:
-        print_line(console, f"Continuing the partial run in {run.shown}.")
-
-
-def print_end(console: Console, run: RunFolder, seconds: float) -> None:
-    """How long it took and what there is now."""
-    print_line(console, f"{seconds:.0f} s. Written:")
-    print_files(console, sorted(run.out.iterdir()))
+def check_output_file(path: Path, *, source: Path, suffix: str | None = None) -> None:
+    """Proves, before any work, that a file can be written there and that it is not the one that is being read."""
+    if suffix is not None and path.suffix != suffix:
+        raise OSError(
+            f"Argument `out` must be an {suffix} file, but is {path}; choose e.g. `--out {path.with_suffix(suffix)}`."
+        )
+    if not path.parent.is_dir():
+        raise OSError(
+            f"Argument `out` must lie in a folder that exists, but {path.parent} does not; make it first, e.g. "
+            f"`mkdir -p {path.parent}`."
+        )
+    if path.exists() and path.samefile(source):
+        raise OSError(f"Argument `out` must not be the input, but is {path}; choose another with `--out FILE`.")
+    # Renaming over a device such as /dev/null would destroy it.
+    if path.exists() and not path.is_file():
+        raise OSError(f"Argument `out` must be a file, but {path} is a folder or a device; choose another name.")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"Argument `out` must be a file that can be written, but {path} is not ({error.strerror}); "
+            "choose another with `--out FILE`."
+        ) from None

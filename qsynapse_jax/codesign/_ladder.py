@@ -12,9 +12,7 @@ from qsynapse_jax import nn
 from qsynapse_jax._checks import as_real
 from qsynapse_jax._fields import Model, Scalar, check, non_negative, positive, real, whole
 from qsynapse_jax.cells import Differential, Ladder, Resistor, linearity
-from qsynapse_jax.codesign._optimize import OnStep, Optimum, optimize
-from qsynapse_jax.codesign._parameters import Bounded
-from qsynapse_jax.codesign._tile import TileLevels, tile_levels
+from qsynapse_jax.codesign._optimize import Bounded, OnStep, Optimum, optimize
 from qsynapse_jax.cost import read_power, resistor_area
 from qsynapse_jax.crossbar import Wires, solve
 from qsynapse_jax.devices import Switch
@@ -23,6 +21,57 @@ from qsynapse_jax.training import cross_entropy
 
 # Read vectors over which power is averaged: its spread over vectors is a few percent for 64 lines.
 _READS = 4
+
+
+class TileLevels(eqx.Module):
+    """What the codes of a tile amount to.
+
+    Attributes:
+        mean: effective weight of the cells that hold a code, averaged over them, shape (codes,); NaN where none does.
+        spread: their standard deviation, likewise: place on the tile, neighbors, device spread.
+        error: root mean square over all cells of the deviation from the best straight line through zero [LSB].
+        gain: slope of that line: effective weight over intended weight. A layer's scale makes up for it.
+    """
+
+    mean: Float[Array, " codes"]
+    spread: Float[Array, " codes"]
+    error: Float[Array, ""]
+    gain: Float[Array, ""]
+
+    @property
+    def worst_inl(self) -> Float[Array, ""]:
+        """Largest INL of the mean levels [LSB]."""
+        return linearity(self.mean).worst_inl
+
+
+@jax.jit
+def tile_levels(tile: Tile, code: Int[Array, "rows cols"], state: TileState | None = None) -> TileLevels:
+    """Effective weights of written cells, code by code.
+
+    Args:
+        tile: of a cell whose zero is code 0, i.e. `Differential`.
+        code: what is written, e.g. random codes within the range of the cell.
+        state: devices that hold `code`, with their spread; `None` stands for exact ones.
+
+    Gradients: of `error` and the means, in every physical parameter of the tile.
+    """
+    low, high = tile.cell.code_range
+    if state is None:
+        g = tile.levels(jax.lax.stop_gradient(tile.cell.decode(code)))
+    else:
+        g = tile.crosspoints(state)
+    w = tile.weights(tile.effective(g, throw=False))
+    ideal = code.astype(w.dtype) / high
+    gain = jnp.sum(w * ideal) / jnp.sum(ideal**2)
+    error = jnp.sqrt(jnp.mean((w / gain - ideal) ** 2)) * high
+
+    def by_code(x: jax.Array) -> jax.Array:
+        return jax.ops.segment_sum(x.reshape(-1), code.reshape(-1) - low, num_segments=high - low + 1)
+
+    count = by_code(jnp.ones_like(w))
+    mean = by_code(w) / count
+    variance = by_code((w - mean[code - low]) ** 2) / count
+    return TileLevels(mean, jnp.sqrt(variance), error, gain)
 
 
 class LadderTask(Model):
@@ -173,14 +222,10 @@ class Priorities(eqx.Module):
     area: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        factors = {name: getattr(self, name) for name in ("error", "inl", "network", "power", "area")}
-        for name, factor in factors.items():
+        for name, factor in vars(self).items():
             check(factor, name, "", non_negative)
-        if not any(factors.values()):
+        if not any(vars(self).values()):
             raise ValueError("One of the priorities must be above 0: nothing would count.")
-
-
-Sampled = Callable[[PRNGKeyArray], tuple[Any, Any]]
 
 
 def design_ladder(
@@ -190,7 +235,7 @@ def design_ladder(
     key: PRNGKeyArray,
     priorities: Priorities | None = None,
     model: Any = None,
-    sample: Sampled | None = None,
+    sample: Callable[[PRNGKeyArray], tuple[Any, Any]] | None = None,
     steps: int = 150,
     learning_rate: float = 0.1,
     on_step: OnStep | None = None,

@@ -1,4 +1,4 @@
-"""Descent on physical parameters, one design at a time or a whole Pareto front at once."""
+"""Descent on physical parameters within bounds, one design at a time or a whole Pareto front at once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,15 +6,90 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from qsynapse_jax._checks import as_floating
+from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import as_whole, check, positive
-from qsynapse_jax.codesign._parameters import Bounded, is_bounded, values
 from qsynapse_jax.training import DivergedError, descend
 
 OnStep = Callable[[int, float], None]
+
+# A start at a bound has no slope there: it begins this share of the range (of logarithms) inside.
+_INSIDE = 1e-3
+
+
+class Bounded(eqx.Module):
+    """A positive physical parameter that is to be found between two bounds.
+
+        value = low (high / low)^s,  s = 1 / (1 + exp(-raw))
+
+    The optimizer moves `raw`, which knows no bounds: equal steps are equal ratios, as a resistor of 1 kohm and one of
+    1 Mohm want it.
+
+    Args:
+        value: where the search begins, any shape; at a bound it begins 0.1 % of the range inside.
+        low: least value allowed, a scalar or of the shape of `value`, in the same unit.
+        high: largest value allowed, likewise.
+
+    Raises:
+        ValueError: bounds that are not positive, not finite, or not ascending (infeasible); a `value` outside of them.
+    """
+
+    raw: Float[Array, "*shape"]
+    low: Float[Array, "..."]
+    high: Float[Array, "..."]
+
+    def __init__(self, value: ArrayLike, low: ArrayLike, high: ArrayLike):
+        value, low, high = (
+            as_floating(jnp.asarray(x, jnp.result_type(float)) if isinstance(x, int | float) else x, name)
+            for x, name in ((value, "value"), (low, "low"), (high, "high"))
+        )
+        _check(value, low, high)
+        share = jnp.log(value / low) / jnp.log(high / low)
+        share = jnp.clip(share, _INSIDE, 1 - _INSIDE)
+        self.raw = jnp.log(share) - jnp.log1p(-share)
+        self.low, self.high = low, high
+
+    @property
+    def value(self) -> Float[Array, "*shape"]:
+        """The parameter itself, in its own unit."""
+        return self.low * (self.high / self.low) ** jax.nn.sigmoid(self.raw)
+
+
+def _check(value: jax.Array, low: jax.Array, high: jax.Array) -> None:
+    for bound, name in ((low, "low"), (high, "high")):
+        if bound.ndim and bound.shape != value.shape:
+            raise ValueError(
+                f"Argument `{name}` must be a scalar or of the shape of `value`, {value.shape}, but is {bound.shape}."
+            )
+        check(bound, name, "", positive)
+    if not is_concrete(value, low, high):
+        return
+    least, most, start = np.broadcast_arrays(np.asarray(low), np.asarray(high), np.asarray(value))
+    if not (least < most).all():
+        where = np.argwhere(~(least < most))[0]
+        raise ValueError(
+            f"Argument `low` must be below `high`, but {least[tuple(where)]:g} is not below {most[tuple(where)]:g}: no "
+            "value is feasible. Widen them, or leave the parameter out of the design to keep it fixed."
+        )
+    outside = ~((start >= least * (1 - 1e-6)) & (start <= most * (1 + 1e-6)))
+    if outside.any():
+        where = tuple(np.argwhere(outside)[0])
+        raise ValueError(
+            f"Argument `value` must lie within its bounds, but {start[where]:g} is outside of {least[where]:g} to "
+            f"{most[where]:g}; move the start or the bounds."
+        )
+
+
+def _is_bounded(leaf: Any) -> bool:
+    return isinstance(leaf, Bounded)
+
+
+def values(design: Any) -> Any:
+    """A design with every `Bounded` parameter replaced by its value; everything else stays."""
+    return jax.tree.map(lambda leaf: leaf.value if _is_bounded(leaf) else leaf, design, is_leaf=_is_bounded)
 
 
 class Optimum(eqx.Module):
@@ -54,36 +129,30 @@ def optimize(
         key: random numbers for objectives that need them (device spread); a new one every step.
         on_step: called after every step with its number and loss.
 
-    Returns:
-        See `Optimum`.
-
     Raises:
         ValueError: no parameter to move; `steps` below 1; an objective that is not a scalar.
         training.DivergedError: an objective that is not finite; `state` is the last good design.
     """
-    found = _Parameters(design)
-    steps = _checked(found, steps, learning_rate)
-    optimizer = _adam(learning_rate, steps) if optimizer is None else optimizer
+    raws, fixed = _parted(design)
+    steps = as_whole(steps, "steps", 1)
+    adam = _adam(learning_rate, steps)
+    optimizer = adam if optimizer is None else optimizer
 
-    def loss_of(raws: list[jax.Array], key: PRNGKeyArray | None) -> jax.Array:
-        numbers = values(found.design(raws))
+    def loss_of(raws: Any, key: PRNGKeyArray | None) -> jax.Array:
+        numbers = values(eqx.combine(raws, fixed))
         loss = objective(numbers) if key is None else objective(numbers, key)
         if jnp.shape(loss) != ():
             raise ValueError(f"Argument `objective` must return a scalar, but its result has shape {jnp.shape(loss)}.")
         return loss
 
     def update(carry: Any, number: jax.Array) -> Any:
-        (raws, memory), current = carry, None if key is None else jax.random.fold_in(key, number)
-        loss, slope = jax.value_and_grad(loss_of)(raws, current)
-        updates, memory = optimizer.update(slope, memory, raws)
-        moved = (optax.apply_updates(raws, updates), memory)
+        current = None if key is None else jax.random.fold_in(key, number)
+        moved, loss = _moved(lambda raws: loss_of(raws, current), optimizer, *carry)
         # The last step only measures what the one before it made.
-        kept = jax.tree.map(lambda new, old: jnp.where(number < steps, new, old), moved, carry)
-        return kept, loss, _all_finite(kept[0])
+        return jax.tree.map(lambda new, old: jnp.where(number < steps, new, old), moved, carry), loss
 
-    carry = (found.raws, optimizer.init(found.raws))
-    raws, losses = _descended(update, carry, steps + 1, found, _up_to(steps, on_step))
-    design = found.design(raws)
+    raws, losses = _descended(update, (raws, optimizer.init(raws)), steps + 1, fixed, _up_to(steps, on_step))
+    design = eqx.combine(raws, fixed)
     return Optimum(design, values(design), losses)
 
 
@@ -132,50 +201,62 @@ def pareto_front(
         )
     if not bool(jnp.all(weights >= 0)):
         raise ValueError("Argument `weights` must be non-negative, but holds a negative number.")
-    found = _Parameters(design)
-    steps = _checked(found, steps, learning_rate)
+    raws, fixed = _parted(design)
+    steps = as_whole(steps, "steps", 1)
     optimizer = _adam(learning_rate, steps)
 
     @jax.jit
-    def measured(raws: list[jax.Array]) -> jax.Array:
-        numbers = values(found.design(raws))
+    def measured(raws: Any) -> jax.Array:
+        numbers = values(eqx.combine(raws, fixed))
         return jnp.stack([function(numbers) for function in objectives.values()])
 
-    start = measured(found.raws)
+    start = measured(raws)
 
-    def one(raws: list[jax.Array], memory: Any, weight: jax.Array) -> tuple[Any, jax.Array]:
-        value, slope = jax.value_and_grad(lambda raws: jnp.sum(weight * measured(raws) / start))(raws)
-        updates, memory = optimizer.update(slope, memory, raws)
-        return (optax.apply_updates(raws, updates), memory), value
+    def one(raws: Any, memory: Any, weight: jax.Array) -> tuple[Any, jax.Array]:
+        return _moved(lambda raws: jnp.sum(weight * measured(raws) / start), optimizer, raws, memory)
 
     def update(carry: Any, number: jax.Array) -> Any:
         raws, memory = carry
         moved, losses = jax.vmap(one)(raws, memory, weights)
-        return moved, jnp.mean(losses), _all_finite(moved[0])
+        return moved, jnp.mean(losses)
 
-    raws = [jnp.broadcast_to(raw, (len(weights), *raw.shape)) for raw in found.raws]
-    raws, _ = _descended(update, (raws, jax.vmap(optimizer.init)(raws)), steps, found, on_step)
+    raws = jax.tree.map(lambda raw: jnp.broadcast_to(raw, (len(weights), *raw.shape)), raws)
+    raws, _ = _descended(update, (raws, jax.vmap(optimizer.init)(raws)), steps, fixed, on_step)
     reached = jax.jit(jax.vmap(measured))(raws)
     by_name = dict(zip(objectives, reached.T, strict=True))
-    return Front(jax.vmap(lambda raws: values(found.design(raws)))(raws), by_name, _efficient(reached))
+    return Front(jax.vmap(lambda raws: values(eqx.combine(raws, fixed)))(raws), by_name, _efficient(reached))
 
 
-class _Parameters:
-    """A design taken apart: what moves, unbounded, and all that does not."""
+def _parted(design: Any) -> tuple[Any, Any]:
+    """A design taken apart: what moves, unbounded, and all that does not; `eqx.combine` puts it together."""
 
-    def __init__(self, design: Any):
-        self.leaves, self.tree = jax.tree.flatten(design, is_leaf=is_bounded)
-        self.raws = [leaf.raw for leaf in self.leaves if is_bounded(leaf)]
+    def moves(leaf: Any) -> Any:
+        nothing = jax.tree.map(lambda _: False, leaf)
+        return eqx.tree_at(lambda bounded: bounded.raw, nothing, True) if _is_bounded(leaf) else False
 
-    def design(self, raws: list[jax.Array]) -> Any:
-        """The design with other unbounded parameters."""
-        new = iter(raws)
-        moved = [eqx.tree_at(lambda b: b.raw, leaf, next(new)) if is_bounded(leaf) else leaf for leaf in self.leaves]
-        return jax.tree.unflatten(self.tree, moved)
+    raws, fixed = eqx.partition(design, jax.tree.map(moves, design, is_leaf=_is_bounded))
+    if not jax.tree.leaves(raws):
+        raise ValueError(
+            "Argument `design` must hold at least one `Bounded` parameter, but holds none: there is nothing to find."
+        )
+    return raws, fixed
 
 
-def _descended(update: Any, carry: Any, steps: int, found: _Parameters, on_step: OnStep | None) -> tuple[Any, Any]:
-    """Unbounded parameters after a descent, and its losses."""
+def _moved(
+    loss_of: Callable[[Any], jax.Array], optimizer: optax.GradientTransformation, raws: Any, memory: Any
+) -> tuple[Any, jax.Array]:
+    """Unbounded parameters and what the optimizer remembers after a step, and the loss before it."""
+    loss, slope = jax.value_and_grad(loss_of)(raws)
+    updates, memory = optimizer.update(slope, memory, raws)
+    return (optax.apply_updates(raws, updates), memory), loss
+
+
+def _descended(update: Any, carry: Any, steps: int, fixed: Any, on_step: OnStep | None) -> tuple[Any, Any]:
+    """What a descent of `carry, loss = update(carry, number)` made of the unbounded parameters, and its losses."""
+
+    def checked(carry: Any, number: jax.Array) -> Any:
+        carry, loss = update(carry, number)
+        return carry, loss, jnp.all(jnp.stack([jnp.all(jnp.isfinite(raw)) for raw in jax.tree.leaves(carry[0])]))
 
     def message(step: int, loss: float) -> str:
         return (
@@ -184,9 +265,9 @@ def _descended(update: Any, carry: Any, steps: int, found: _Parameters, on_step:
         )
 
     try:
-        (raws, _), losses = descend(update, carry, steps, on_step=on_step, message=message)
+        (raws, _), losses = descend(checked, carry, steps, on_step=on_step, message=message)
     except DivergedError as error:
-        error.state = found.design(error.state[0])
+        error.state = eqx.combine(error.state[0], fixed)
         raise
     return raws, losses
 
@@ -199,24 +280,11 @@ def _efficient(objectives: Float[Array, "designs objectives"]) -> Bool[Array, " 
 
 
 def _adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    check(learning_rate, "learning_rate", "", positive)
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=1e-3))
-
-
-def _all_finite(raws: list[jax.Array]) -> jax.Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(raw)) for raw in raws]))
 
 
 def _up_to(steps: int, on_step: OnStep | None) -> OnStep | None:
     if on_step is None:
         return None
     return lambda number, loss: on_step(number, loss) if number <= steps else None
-
-
-def _checked(found: _Parameters, steps: int, learning_rate: float) -> int:
-    if not found.raws:
-        raise ValueError(
-            f"Argument `design` must hold at least one `{Bounded.__name__}` parameter, but holds none: there is "
-            "nothing to find."
-        )
-    check(learning_rate, "learning_rate", "", positive)
-    return as_whole(steps, "steps", 1)

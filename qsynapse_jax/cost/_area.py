@@ -39,14 +39,7 @@ class Lines(eqx.Module):
     cell_area: Float[Array, ""]
 
 
-def lines(
-    metal: Metal,
-    word_width: Any,
-    bit_width: Any,
-    *,
-    word_pitch: Any = 0.0,
-    bit_pitch: Any = 0.0,
-) -> Lines:
+def lines(metal: Metal, word_width: Any, bit_width: Any, *, word_pitch: Any = 0.0, bit_pitch: Any = 0.0) -> Lines:
     """Resistance and area of lines of given widths: wider word lines are longer bit lines.
 
     A segment of a word line is as long as bit lines are apart, `r_word = resistivity (bit pitch) / (width thickness)`,

@@ -1,5 +1,6 @@
 """Energy of a read, from the solved currents: where it goes, cells, wires and periphery apart."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,17 +10,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real
+from qsynapse_jax._fields import checked, non_negative, positive
 from qsynapse_jax.crossbar import Solution, Wires
 
 
-class Power(eqx.Module):
-    """Where the power of an operating point goes, for every input vector.
+class Losses(eqx.Module):
+    """Where the power of an operating point [W], or the energy of a read [J], goes, for every input vector.
 
     Attributes:
-        cells: dissipated in the cells [W], shape (*batch,).
-        word_lines, bit_lines: dissipated in their segments [W].
-        periphery: dissipated between the sources and the lines, in `r_driver` and `r_sense` [W].
+        cells: dissipated in the cells, shape (*batch,).
+        word_lines, bit_lines: dissipated in their segments.
+        periphery: dissipated between the sources and the lines, in `r_driver` and `r_sense`; of a read the conversions
+            too.
     """
 
     cells: Float[Array, "*batch"]
@@ -29,12 +31,12 @@ class Power(eqx.Module):
 
     @property
     def wires(self) -> Float[Array, "*batch"]:
-        """Dissipated in the segments of both kinds of lines [W]."""
+        """Dissipated in the segments of both kinds of lines."""
         return self.word_lines + self.bit_lines
 
     @property
     def total(self) -> Float[Array, "*batch"]:
-        """All of it: what the sources deliver [W]."""
+        """All of it: what the sources deliver, and what conversions take."""
         return self.cells + self.wires + self.periphery
 
 
@@ -44,7 +46,7 @@ def read_power(
     wires: Wires,
     *,
     v_out: Float[ArrayLike, "*batch bl"] | None = None,
-) -> Power:
+) -> Losses:
     """Power of a solved circuit, by part: the sum of r i^2 over every resistor, and of v i over every cell.
 
     Args:
@@ -70,13 +72,12 @@ def read_power(
             f"Argument `v_in` must have the shape it was solved with, {sol.i_in.shape}, but has {v_in.shape}."
         )
     v_out = jnp.zeros(sol.i_out.shape[-1:], v_in.dtype) if v_out is None else as_floating(v_out, "v_out")
-    shape = sol.i_cell.shape[-2:]
-    wires.check_shape(shape)
+    wires.check_shape(sol.i_cell.shape[-2:])
     return _read_power(sol, v_in, v_out, wires)
 
 
 @jax.jit
-def _read_power(sol: Solution, v_in: jax.Array, v_out: jax.Array, wires: Wires) -> Power:
+def _read_power(sol: Solution, v_in: jax.Array, v_out: jax.Array, wires: Wires) -> Losses:
     v_out = jnp.broadcast_to(v_out, sol.i_out.shape)
     one = partial(_power_of_one, wires)
     for _ in v_in.shape[:-1]:
@@ -86,7 +87,7 @@ def _read_power(sol: Solution, v_in: jax.Array, v_out: jax.Array, wires: Wires) 
 
 def _power_of_one(
     wires: Wires, i: jax.Array, v_word: jax.Array, v_bit: jax.Array, v_in: jax.Array, v_out: jax.Array
-) -> Power:
+) -> Losses:
     r_word, r_bit = (r.astype(i.dtype) for r in wires.branches(i.shape))
     r_driver = jnp.broadcast_to(wires.r_driver.astype(i.dtype), v_in.shape)
     r_sense = jnp.broadcast_to(wires.r_sense.astype(i.dtype), v_out.shape)
@@ -100,7 +101,7 @@ def _power_of_one(
     else:
         drop = v_bit - v_out[None, :]
         bit, sense = _two_ended(drop, i, r_bit[-1, :], r_sense, drop[-1, :])
-    return Power(jnp.sum((v_word - v_bit) * i), word, bit, driver + sense)
+    return Losses(jnp.sum((v_word - v_bit) * i), word, bit, driver + sense)
 
 
 def _closed(r: jax.Array) -> jax.Array:
@@ -130,34 +131,6 @@ def _two_ended(
     return both - at_end, at_end
 
 
-class Periphery(Model):
-    """Energy of the converters around an array.
-
-    Args:
-        e_dac: energy of a digital-to-analog conversion, one per word line and read [J].
-        e_adc: energy of an analog-to-digital conversion, one per bit line and read [J].
-
-    Raises:
-        ValueError: an energy is negative or not finite.
-    """
-
-    e_dac: Scalar = real("J", non_negative, default=0.0)
-    e_adc: Scalar = real("J", non_negative, default=0.0)
-
-
-class ReadEnergy(eqx.Module):
-    """Energy of one read of an array, for every input vector [J]; attributes as in `Power`, conversions included."""
-
-    cells: Float[Array, "*batch"]
-    wires: Float[Array, "*batch"]
-    periphery: Float[Array, "*batch"]
-
-    @property
-    def total(self) -> Float[Array, "*batch"]:
-        """All of it [J]."""
-        return self.cells + self.wires + self.periphery
-
-
 def read_energy(
     sol: Solution,
     v_in: Float[ArrayLike, "*batch wl"],
@@ -165,28 +138,25 @@ def read_energy(
     *,
     t_read: Any,
     v_out: Float[ArrayLike, "*batch bl"] | None = None,
-    periphery: Periphery | None = None,
-) -> ReadEnergy:
-    """Energy of a read: the power of the solved circuit for as long as it lasts, and the conversions of all lines.
+    e_dac: Any = 0.0,
+    e_adc: Any = 0.0,
+) -> Losses:
+    """Energy of a read [J]: the power of the solved circuit for as long as it lasts, and the conversions of all lines.
 
     Args:
         sol: what `crossbar.solve` returned.
         v_in: the voltages it was solved for [V].
         wires: the wires it was solved with [ohm].
-        v_out: its bit-line terminal voltages [V], if any were given.
         t_read: how long the word lines are driven [s].
-        periphery: energy of conversions; default none.
+        v_out: its bit-line terminal voltages [V], if any were given.
+        e_dac: energy of a digital-to-analog conversion, one per word line [J].
+        e_adc: energy of an analog-to-digital conversion, one per bit line [J].
 
     Raises:
-        ValueError: `t_read` is not positive and finite; as `read_power`.
+        ValueError: `t_read` is not positive and finite, an energy is negative; as `read_power`.
     """
-    power = read_power(sol, v_in, wires, v_out=v_out)
-    shape = sol.i_cell.shape[-2:]
-    periphery = Periphery() if periphery is None else periphery
     t_read = checked(t_read, "t_read", "s", positive)
-    conversions = shape[0] * periphery.e_dac + shape[1] * periphery.e_adc
-    return ReadEnergy(
-        cells=power.cells * t_read,
-        wires=power.wires * t_read,
-        periphery=power.periphery * t_read + conversions,
-    )
+    e_dac, e_adc = checked(e_dac, "e_dac", "J", non_negative), checked(e_adc, "e_adc", "J", non_negative)
+    lost = jax.tree.map(lambda power: power * t_read, read_power(sol, v_in, wires, v_out=v_out))
+    rows, columns = sol.i_cell.shape[-2:]
+    return replace(lost, periphery=lost.periphery + (rows * e_dac + columns * e_adc))

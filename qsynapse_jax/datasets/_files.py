@@ -58,21 +58,16 @@ def locate(name: str, folder: str | os.PathLike[str] | None) -> Path:
     """
     if folder is not None:
         return _in_argument(name, Path(folder).expanduser())
-    tried = []
-    if os.environ.get(ENV):
-        root = Path(os.environ[ENV]).expanduser()
-        if not root.is_dir():
-            raise ValueError(
-                f"Environment variable {ENV} must name an existing folder, but {root} is not one. "
-                "Correct it, or unset it to use the cache folder and the download."
-            )
-        missing = _missing(name, root / name)
-        if not missing:
-            return root / name
-        tried.append(f"{ENV}: {root / name} lacks {', '.join(missing)}")
-    else:
-        tried.append(f"{ENV}: not set")
-    return _from_cache(name, tried)
+    if not os.environ.get(ENV):
+        return _from_cache(name, f"{ENV}: not set")
+    root = Path(os.environ[ENV]).expanduser()
+    if not root.is_dir():
+        raise ValueError(
+            f"Environment variable {ENV} must name an existing folder, but {root} is not one. "
+            "Correct it, or unset it to use the cache folder and the download."
+        )
+    missing = _missing(name, root / name)
+    return _from_cache(name, f"{ENV}: {root / name} lacks {', '.join(missing)}") if missing else root / name
 
 
 def _in_argument(name: str, folder: Path) -> Path:
@@ -93,7 +88,7 @@ def _missing(name: str, folder: Path) -> list[str]:
     return [file for file in SOURCES[name].sha256 if not (folder / file).is_file()]
 
 
-def _from_cache(name: str, tried: list[str]) -> Path:
+def _from_cache(name: str, tried: str) -> Path:
     source, cache = SOURCES[name], Path(pooch.os_cache("qsynapse_jax")) / name
     # Any: pooch's own downloader does not fit the parameter names of its protocol for downloaders.
     downloader: Any = pooch.HTTPDownloader(chunk_size=1 << 16, timeout=_TIMEOUT)
@@ -105,9 +100,9 @@ def _from_cache(name: str, tried: list[str]) -> Path:
         except (OSError, ValueError) as err:
             missing = _missing(name, cache)
             altered = "" if file in missing else f"{file} has not the official sha256; "
-            tried.append(f"cache: {cache}: {altered}lacks {', '.join(missing) or 'no other file'}")
-            tried.append(f"download: {source.url + file}: {_reason(err)}")
-            raise DatasetUnavailable(_instructions(name, cache, tried)) from None
+            cached = f"cache: {cache}: {altered}lacks {', '.join(missing) or 'no other file'}"
+            download = f"download: {source.url + file}: {_reason(err)}"
+            raise DatasetUnavailable(_instructions(name, cache, [tried, cached, download])) from None
     return cache
 
 
@@ -128,17 +123,15 @@ def _reason(err: Exception) -> str:
 
 def _instructions(name: str, cache: Path, tried: list[str]) -> str:
     source = SOURCES[name]
-    files = [f"  {source.url}{file}\n    sha256 {sha256}" for file, sha256 in source.sha256.items()]
-    return "\n".join(
-        [
-            f"Data set '{name}' is not on this machine and could not be downloaded. Tried:",
-            *(f"  {line}" for line in tried),
-            "To use it, download these files where there is a network:",
-            *files,
-            "and put them, not unpacked, into one of:",
-            f"  ${ENV}/{name}/ (set {ENV} to a folder of your choice)",
-            f"  {cache}/",
-            f"  any folder, passed as load('{name}', folder=...)",
-            "load('digits') works without a download.",
-        ]
-    )
+    lines = [
+        f"Data set '{name}' is not on this machine and could not be downloaded. Tried:",
+        *(f"  {line}" for line in tried),
+        "To use it, download these files where there is a network:",
+        *(f"  {source.url}{file}\n    sha256 {sha256}" for file, sha256 in source.sha256.items()),
+        "and put them, not unpacked, into one of:",
+        f"  ${ENV}/{name}/ (set {ENV} to a folder of your choice)",
+        f"  {cache}/",
+        f"  any folder, passed as load('{name}', folder=...)",
+        "load('digits') works without a download.",
+    ]
+    return "\n".join(lines)

@@ -5,7 +5,6 @@ import math
 import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
@@ -34,34 +33,31 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Reference: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", section "The IDX
     file format".
     """
-    data = _decompress(Path(path))
+    try:
+        with gzip.open(path) as file:
+            data = file.read()
+    except EOFError:
+        raise corrupt(path, "it is truncated: the gzip stream ends too early") from None
+    # A damaged stream shows up as either of the two, depending on where the damage lies.
+    except (gzip.BadGzipFile, zlib.error) as err:
+        raise corrupt(path, f"it is not a sound gzip file ({err})") from None
     if len(data) < 4:
-        raise _corrupt(path, f"it holds {len(data)} bytes, less than the 4 of an idx magic number")
+        raise corrupt(path, f"it holds {len(data)} bytes, less than the 4 of an idx magic number")
     magic = int.from_bytes(data[:4], "big")
     code, ndim = data[2], data[3]
     if data[:2] != b"\0\0" or code not in _DTYPES or ndim > _MAX_DIMS:
-        raise _corrupt(path, f"its magic number 0x{magic:08x} is not one of an idx file")
+        raise corrupt(path, f"its magic number 0x{magic:08x} is not one of an idx file")
     start = 4 + 4 * ndim
     if len(data) < start:
-        raise _corrupt(path, f"it ends inside its header of {ndim} dimensions")
+        raise corrupt(path, f"it ends inside its header of {ndim} dimensions")
     shape = struct.unpack(f">{ndim}I", data[4:start])
     dtype = np.dtype(_DTYPES[code])
     stated, found = math.prod(shape) * dtype.itemsize, len(data) - start
     if stated != found:
-        raise _corrupt(path, f"its header states shape {shape}, {stated} bytes, but {found} bytes follow")
+        raise corrupt(path, f"its header states shape {shape}, {stated} bytes, but {found} bytes follow")
     return np.frombuffer(data, dtype, offset=start).astype(dtype.newbyteorder("=")).reshape(shape)
 
 
-def _decompress(path: Path) -> bytes:
-    try:
-        with gzip.open(path) as file:
-            return file.read()
-    except EOFError:
-        raise _corrupt(path, "it is truncated: the gzip stream ends too early") from None
-    # A damaged stream shows up as either of the two, depending on where the damage lies.
-    except (gzip.BadGzipFile, zlib.error) as err:
-        raise _corrupt(path, f"it is not a sound gzip file ({err})") from None
-
-
-def _corrupt(path: str | os.PathLike[str], defect: str) -> ValueError:
+def corrupt(path: str | os.PathLike[str], defect: str) -> ValueError:
+    """What is wrong with a file, and what to do."""
     return ValueError(f"File {os.fspath(path)} cannot be used: {defect}. Delete it and download it again.")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from . import _files
-from ._idx import read_idx
+from ._idx import corrupt, read_idx
 
 _CLASSES = 10
 _DIGITS_TEST = 500
@@ -111,29 +111,22 @@ def _digits() -> Dataset:
 
 
 def _idx_images(name: str, folder: Path) -> Dataset:
-    x_train, y_train = _part(name, folder, _files.TRAIN_IMAGES, _files.TRAIN_LABELS)
-    x_test, y_test = _part(name, folder, _files.TEST_IMAGES, _files.TEST_LABELS)
+    x_train, y_train = _part(name, folder / _files.TRAIN_IMAGES, folder / _files.TRAIN_LABELS)
+    x_test, y_test = _part(name, folder / _files.TEST_IMAGES, folder / _files.TEST_LABELS)
     height, width = x_train.shape[1:]
     if x_test.shape[1:] != (height, width):
-        raise _unusable(
-            name,
-            folder / _files.TEST_IMAGES,
-            f"its images have shape {x_test.shape[1:]}, those of {_files.TRAIN_IMAGES} {(height, width)}",
-        )
-    flat_train, flat_test = (_unit_range(x) for x in (x_train, x_test))
+        defect = f"its images have shape {x_test.shape[1:]}, those of {_files.TRAIN_IMAGES} {(height, width)}"
+        raise _unusable(name, folder / _files.TEST_IMAGES, defect)
+    flat_train, flat_test = (x.reshape(len(x), -1).astype(np.float32) / np.float32(255) for x in (x_train, x_test))
     return Dataset(name, flat_train, y_train, flat_test, y_test, image_shape=(height, width))
 
 
-def _unit_range(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
-
-
-def _part(name: str, folder: Path, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _bytes(name, folder / images, ndim=3), _bytes(name, folder / labels, ndim=1)
+def _part(name: str, images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _bytes(name, images, ndim=3), _bytes(name, labels, ndim=1)
     if len(x) != len(y):
-        raise _unusable(name, folder / labels, f"it has {len(y)} labels for the {len(x)} images of {images}")
+        raise _unusable(name, labels, f"it has {len(y)} labels for the {len(x)} images of {images.name}")
     if y.max() >= _CLASSES:
-        raise _unusable(name, folder / labels, f"its labels must lie in 0..9, but one is {y.max()}")
+        raise _unusable(name, labels, f"its labels must lie in 0..9, but one is {y.max()}")
     return x, y.astype(np.int32)
 
 
@@ -141,7 +134,7 @@ def _bytes(name: str, path: Path, *, ndim: int) -> np.ndarray:
     try:
         array = read_idx(path)
     except ValueError as err:
-        raise ValueError(f"{err}{_official(name, path)}") from None
+        raise _official(name, path, err) from None
     if array.dtype != np.uint8:
         raise _unusable(name, path, f"its elements must be unsigned bytes, but are {array.dtype}")
     if array.ndim != ndim:
@@ -152,9 +145,10 @@ def _bytes(name: str, path: Path, *, ndim: int) -> np.ndarray:
 
 
 def _unusable(name: str, path: Path, defect: str) -> ValueError:
-    return ValueError(f"File {path} cannot be used: {defect}. Delete it and download it again.{_official(name, path)}")
+    return _official(name, path, corrupt(path, defect))
 
 
-def _official(name: str, path: Path) -> str:
+def _official(name: str, path: Path, error: ValueError) -> ValueError:
+    """The error, and where the file of the publisher is."""
     source = _files.SOURCES[name]
-    return f" The official file is {source.url}{path.name}, sha256 {source.sha256[path.name]}."
+    return ValueError(f"{error} The official file is {source.url}{path.name}, sha256 {source.sha256[path.name]}.")

@@ -1,6 +1,7 @@
 """The contract of a device: what a scheme, a tile or a learning rule may ask of one, and what a write costs."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -10,16 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import (
-    Model,
-    Numbers,
-    Scalar,
-    as_whole,
-    check,
-    non_negative,
-    non_negative_or_infinite,
-    reals,
-)
+from qsynapse_jax._fields import Model, Numbers, Scalar, as_whole, check, non_negative, non_negative_or_infinite, reals
 
 
 class Pulse(Model):
@@ -116,7 +108,7 @@ class Trace(Model):
     def of_read(cls, time: Float[Array, ""], energy: Float[Array, "*shape"]) -> "Trace":
         """The trace of one verifying read per device that takes `time` [s] and costs `energy` [J]."""
         free = cls.zeros(energy.shape, energy.dtype)
-        return cls(free.sets, free.resets, free.reads + 1, free.time + time, energy, free.success)
+        return replace(free, reads=free.reads + 1, time=free.time + time, energy=energy)
 
     @property
     def pulses(self) -> Int[Array, "*shape"]:

@@ -1,5 +1,6 @@
 """A filamentary cell behind a transistor: set pulses of a gate voltage grow the filament, resets open it."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -113,7 +114,6 @@ class GatedFilament(AbstractGated):
         keys = jax.random.split(key, 3)
         dtype = self.g_m.dtype
         noise = jax.random.normal(keys[0], (4, *shape), dtype)
-        stuck = jax.random.uniform(keys[1], shape, dtype) < self.stuck
         # Twenty times the conductance of what stands in series: a filament that no longer counts.
         on = jnp.full(shape, jnp.log(20 / jnp.maximum(self.r_series, 1)), dtype)
         state = FilamentState(
@@ -121,7 +121,7 @@ class GatedFilament(AbstractGated):
             device=self.sigma_device * noise[0],
             cycle=self.sigma_cycle * noise[1],
             hrs=self.sigma_hrs * noise[2],
-            stuck=stuck,
+            stuck=jax.random.uniform(keys[1], shape, dtype) < self.stuck,
             rate=self.retention.rate(noise[3]),
             age=jnp.zeros(shape, dtype),
         )
@@ -130,20 +130,17 @@ class GatedFilament(AbstractGated):
     def conductance(self, state: FilamentState, *, temperature: Any = 300.0) -> Float[Array, "*shape"]:
         # The filament's own temperature coefficient is not modelled; degrees Celsius are an error all the same.
         checked(temperature, "temperature", "K", kelvin)
-        return self._conductance(state)
-
-    def _conductance(self, state: FilamentState) -> Float[Array, "*shape"]:
         g = 1 / (self.r_series + jnp.exp(-state.log_g))
         return g * jnp.exp(-self.retention.log_drift(state.rate, state.age))
 
     def read(self, state: FilamentState, *, key: jax.Array, window: Any = None) -> Float[Array, "*shape"]:
-        g = self._conductance(state)
+        g = self.conductance(state)
         return g * (1 + self.sigma_read * jax.random.normal(key, g.shape, g.dtype))
 
     def age(
         self, state: FilamentState, seconds: Any, temperature: Any, *, key: jax.Array | None = None
     ) -> FilamentState:
-        return eqx.tree_at(lambda s: s.age, state, state.age + self.retention.equivalent_time(seconds, temperature))
+        return replace(state, age=state.age + self.retention.equivalent_time(seconds, temperature))
 
     def gate_voltage(self, g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         return self.v_t + g / jnp.maximum(1 - g * self.r_series, 0) / self.g_m
@@ -170,21 +167,18 @@ class GatedFilament(AbstractGated):
         lowered = jnp.where(is_reset & ~state.stuck, lowered, state.log_g)
         kept = 1 - strength
         fresh = kept * state.cycle + jnp.sqrt(1 - kept**2) * self.sigma_cycle * noise[1]
-        new = FilamentState(
+        new = replace(
+            state,
             log_g=jnp.where(is_set, jnp.maximum(state.log_g, grown), lowered),
-            device=state.device,
             cycle=jnp.where(is_reset, fresh, state.cycle),
-            hrs=state.hrs,
-            stuck=state.stuck,
-            rate=state.rate,
             age=jnp.where(is_set | is_reset, 0, state.age),
         )
 
-        g = jnp.where(is_set, self._conductance(new), self._conductance(state))
+        g = jnp.where(is_set, self.conductance(new), self.conductance(state))
         return new, Trace.of_pulse(pulse, pulse.v**2 * pulse.width * g)
 
     def disturb(self, state: FilamentState, exposure: Exposure, *, key: jax.Array) -> FilamentState:
         return state
 
     def read_trace(self, state: FilamentState) -> Trace:
-        return Trace.of_read(self.t_read, self.v_read**2 * self.t_read * self._conductance(state))
+        return Trace.of_read(self.t_read, self.v_read**2 * self.t_read * self.conductance(state))

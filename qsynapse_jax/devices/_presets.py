@@ -29,37 +29,12 @@ def digital_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
         technique for multiple bits-per-cell RRAM arrays", IEEE Trans. Electron Devices 68, 4397, 2021,
         doi 10.1109/TED.2021.3097975.
     """
-    numbers: dict[str, Any] = {
-        "r_on": 5e3,
-        "r_off": r_off,
-        "t_set": 1e-6,
-        "t_reset": 1e-6,
-        "t_read": 1e-7,
-        "e_set": 4.5e-10,
-        "e_reset": 4.5e-10,
-        "e_read": 8e-13,
-        "sigma_on_device": 0.1,
-        "sigma_off_device": 0.5,
-        "sigma_on_cycle": 0.05,
-        "sigma_off_cycle": 0.5,
-        "p_fail": 1e-3,
-        "stuck_on": 1e-4,
-        "stuck_off": 1e-4,
-        "endurance": 1e6,
-        "endurance_spread": 1.0,
-        "on_retention": Retention(**_ON),
-        "off_retention": Retention(**_OFF),
-    }
+    numbers: dict[str, Any] = {"r_on": 5e3, "r_off": r_off}
+    numbers |= {"t_set": 1e-6, "t_reset": 1e-6, "t_read": 1e-7, "e_set": 4.5e-10, "e_reset": 4.5e-10, "e_read": 8e-13}
+    numbers |= {"sigma_on_device": 0.1, "sigma_off_device": 0.5, "sigma_on_cycle": 0.05, "sigma_off_cycle": 0.5}
+    numbers |= {"p_fail": 1e-3, "stuck_on": 1e-4, "stuck_off": 1e-4, "endurance": 1e6, "endurance_spread": 1.0}
+    numbers |= {"on_retention": Retention(**_ON), "off_retention": Retention(**_OFF)}
     return Switch(**(numbers | changes))
-
-
-def fast_switch(*, r_off: float = 1e6, **changes: Any) -> Switch:
-    """`digital_switch` with pulses of 100 ns, or of 10 ns with `t_set=1e-8, t_reset=1e-8` [R].
-
-    Filamentary cells switch within nanoseconds when driven hard enough [R]; energy scales with the width [D].
-    """
-    fast = {"t_set": 1e-7, "t_reset": 1e-7, "e_set": 4.5e-11, "e_reset": 4.5e-11}
-    return digital_switch(r_off=r_off, **(fast | changes))
 
 
 def analog_rram(**changes: Any) -> GatedFilament:
@@ -76,19 +51,7 @@ def analog_rram(**changes: Any) -> GatedFilament:
 
     Reference: as for `digital_switch`; data at github.com/akashlevy/RRAM-RADAR-Tuning, exptdata/.
     """
-    numbers: dict[str, Any] = {
-        "g_m": 1e-3,
-        "v_t": 2.0,
-        "r_series": 3.8e3,
-        "r_hrs": 3e5,
-        "r_leak": 1.2e6,
-        "sigma_device": 0.5,
-        "sigma_cycle": 0.5,
-        "sigma_pulse": 0.25,
-        "sigma_hrs": 2.0,
-        "sigma_hrs_cycle": 0.5,
-        "sigma_read": 0.004,
-        "stuck": 0.013,
-        "retention": Retention(**_ON),
-    }
+    numbers: dict[str, Any] = {"g_m": 1e-3, "v_t": 2.0, "r_series": 3.8e3, "r_hrs": 3e5, "r_leak": 1.2e6}
+    numbers |= {"sigma_device": 0.5, "sigma_cycle": 0.5, "sigma_pulse": 0.25, "sigma_hrs": 2.0, "sigma_hrs_cycle": 0.5}
+    numbers |= {"sigma_read": 0.004, "stuck": 0.013, "retention": Retention(**_ON)}
     return GatedFilament(**(numbers | changes))

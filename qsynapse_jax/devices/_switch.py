@@ -1,5 +1,6 @@
 """A two-level memory cell used as a switch: written with one pulse, and not asked for any value between."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -148,27 +149,18 @@ class Switch(AbstractTwoLevel):
     def conductance(self, state: SwitchState, *, temperature: Any = 300.0) -> Float[Array, "*shape"]:
         # No temperature coefficient is modelled; degrees Celsius are an error all the same.
         checked(temperature, "temperature", "K", kelvin)
-        return self._conductance(state)
-
-    def _conductance(self, state: SwitchState) -> Float[Array, "*shape"]:
-        on = self.r_on * jnp.exp(
-            state.on_offset
-            + self.sigma_on_cycle * state.cycle_offset
-            + self.on_retention.log_drift(state.on_rate, state.age)
-        )
-        off = self.r_off * jnp.exp(
-            state.off_offset
-            + self.sigma_off_cycle * state.cycle_offset
-            + self.off_retention.log_drift(state.off_rate, state.age)
-        )
-        return 1 / jnp.where(state.on, on, off)
+        on = state.on_offset + self.sigma_on_cycle * state.cycle_offset
+        on += self.on_retention.log_drift(state.on_rate, state.age)
+        off = state.off_offset + self.sigma_off_cycle * state.cycle_offset
+        off += self.off_retention.log_drift(state.off_rate, state.age)
+        return 1 / jnp.where(state.on, self.r_on * jnp.exp(on), self.r_off * jnp.exp(off))
 
     def read(self, state: SwitchState, *, key: jax.Array, window: Any = None) -> Float[Array, "*shape"]:
-        return self._conductance(state)
+        return self.conductance(state)
 
     def age(self, state: SwitchState, seconds: Any, temperature: Any, *, key: jax.Array | None = None) -> SwitchState:
         held = [r.equivalent_time(seconds, temperature) for r in (self.on_retention, self.off_retention)]
-        return eqx.tree_at(lambda s: s.age, state, state.age + jnp.where(state.on, *held))
+        return replace(state, age=state.age + jnp.where(state.on, *held))
 
     def is_on(self, state: SwitchState) -> Bool[Array, "*shape"]:
         return state.on
@@ -205,15 +197,11 @@ class Switch(AbstractTwoLevel):
         failed = chance < self.p_fail ** count.astype(self.p_fail.dtype)
         switched = (count > 0) & alive & ~failed
         cycle = jax.random.normal(cycle_key, count.shape, state.cycle_offset.dtype)
-        return SwitchState(
+        return replace(
+            state,
             on=jnp.where(switched, v > 0, state.on),
             stuck=state.stuck | (pulses.astype(state.life.dtype) > state.life),
-            on_offset=state.on_offset,
-            off_offset=state.off_offset,
             cycle_offset=jnp.where(switched, cycle, state.cycle_offset),
-            on_rate=state.on_rate,
-            off_rate=state.off_rate,
             age=jnp.where(switched, 0, state.age),
             pulses=pulses,
-            life=state.life,
         )

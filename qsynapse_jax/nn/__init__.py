@@ -5,12 +5,8 @@ from qsynapse_jax.nn._convert import convert as convert
 from qsynapse_jax.nn._convert import to_digital as to_digital
 from qsynapse_jax.nn._dense import CrossbarDense as CrossbarDense
 from qsynapse_jax.nn._dense import CrossbarGeneral as CrossbarGeneral
-from qsynapse_jax.nn._kernels import Compiled as Compiled
-from qsynapse_jax.nn._kernels import CompiledKernel as CompiledKernel
 from qsynapse_jax.nn._kernels import MasterKernel as MasterKernel
 from qsynapse_jax.nn._kernels import Physical as Physical
-from qsynapse_jax.nn._kernels import Written as Written
-from qsynapse_jax.nn._kernels import WrittenKernel as WrittenKernel
 from qsynapse_jax.nn._layers import CrossbarLayer as CrossbarLayer
 from qsynapse_jax.nn._mlp import mlp as mlp
 from qsynapse_jax.nn._model import crossbar_layers as crossbar_layers

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Num
 
 from qsynapse_jax._fields import as_whole
-from qsynapse_jax.nn._kernels import AbstractKernel, Physical
-from qsynapse_jax.nn._layers import CrossbarLayer, check_features
-from qsynapse_jax.tile import Tile
+from qsynapse_jax.nn._layers import CrossbarLayer, Options, check_features
 
 _PADDINGS = ("SAME", "SAME_LOWER", "VALID", "CIRCULAR", "REFLECT", "CAUSAL")
 
@@ -35,16 +33,10 @@ class CrossbarConv(CrossbarLayer):
         input_dilation: distance of the input's elements, zeros between.
         kernel_dilation: distance of the window's elements.
         feature_group_count: groups of channels that do not see one another.
-        tile: as for `CrossbarDense`, like all other arguments.
-        kernel: likewise.
-        use_bias: likewise.
-        dtype: likewise.
-        param_dtype: likewise.
-        throw: likewise.
-        rngs: likewise.
+        options: as for `CrossbarLayer`.
 
     Raises:
-        ValueError: as for `CrossbarDense`; channels that groups do not divide; another padding.
+        ValueError: as for `CrossbarLayer`; channels that groups do not divide; another padding.
     """
 
     digital: ClassVar[Any] = nnx.Conv
@@ -64,13 +56,7 @@ class CrossbarConv(CrossbarLayer):
         input_dilation: int | Sequence[int] | None = 1,
         kernel_dilation: int | Sequence[int] | None = 1,
         feature_group_count: int = 1,
-        tile: Tile | Physical | None = None,
-        kernel: AbstractKernel | None = None,
-        use_bias: bool = True,
-        dtype: Any = None,
-        param_dtype: Any = None,
-        throw: bool = True,
-        rngs: nnx.Rngs | None = None,
+        **options: Unpack[Options],
     ):
         groups = self.feature_group_count = as_whole(feature_group_count, "feature_group_count", 1)
         for name, features in (("in_features", in_features), ("out_features", out_features)):
@@ -84,9 +70,8 @@ class CrossbarConv(CrossbarLayer):
         self.kernel_dilation = _per_axis(kernel_dilation, "kernel_dilation", len(sizes))
         self.padding = _checked_padding(padding, len(sizes))
         rows, cols = in_features // groups * prod(sizes), out_features // groups
-        options = {"dtype": dtype, "param_dtype": param_dtype, "throw": throw, "rngs": rngs}
         shape = (rows, cols) if groups == 1 else (groups, rows, cols)
-        self.set_up(shape, (out_features,), tile=tile, kernel=kernel, use_bias=use_bias, **options)
+        self.set_up(shape, (out_features,), **options)
 
     def __call__(self, x: Num[Any, "..."], out_sharding: Any = None) -> Num[Array, "..."]:
         check_features(self, x, (self.in_features,))

@@ -1,6 +1,8 @@
 """Any Flax model onto crossbars, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import jax
@@ -12,7 +14,6 @@ from qsynapse_jax.cells import AbstractCell
 from qsynapse_jax.nn._kernels import CompiledKernel, MasterKernel, Physical, checked_tile, wide
 from qsynapse_jax.nn._layers import CrossbarLayer
 from qsynapse_jax.nn._model import Part, copy_of, crossbar_layers, exchanged, named, parts_of
-from qsynapse_jax.nn._rules import check_rules, chosen_tile
 from qsynapse_jax.tile import Tile
 
 # Flax modules with a weight matrix that none of our layers stands for, and those that rewrite the weights of the layer
@@ -21,6 +22,9 @@ _UNMATCHED = (nnx.ConvTranspose, nnx.Einsum, nnx.LoRA)
 _REWRITING = (nnx.WeightNorm, nnx.SpectralNorm)
 # A matrix of one of these names in a module that is no layer of Flax is taken for one that the module multiplies with.
 _WEIGHT_NAMES = ("kernel", "weight", "w")
+
+# Longer lists of paths are cut: enough to see how they are built.
+_NAMED = 12
 
 _APART = "shares its weights with a part of the model that is not on the same tile"
 
@@ -40,7 +44,7 @@ def convert(model: Any, tile: Tile, rules: Mapping[str, Tile | None] | None = No
         rules: other tiles for some layers, by path, or None for those that shall be digital. A path such as
             "encoder/layers/0" counts for all that lies in it and may be a pattern, "encoder/*/out". An exact path
             goes before a pattern, a longer path before a shorter one, a later rule before an earlier one.
-        throw: as for `CrossbarDense`.
+        throw: as for `CrossbarLayer`.
 
     Returns:
         The new model, on variables and buffers of its own. `crossbar_layers` lists what was converted.
@@ -54,8 +58,8 @@ def convert(model: Any, tile: Tile, rules: Mapping[str, Tile | None] | None = No
     model = copy_of(model)
     parts = parts_of(model)
     layers = [part for part in parts if _has_weights(part)]
-    check_rules(rules, [part.paths[0] for part in layers], [path for part in parts for path in part.paths])
-    tiles = {id(part.node): chosen_tile(part.paths, tile, rules) for part in layers}
+    _check_rules(rules, [part.paths[0] for part in layers], [path for part in parts for path in part.paths])
+    tiles = {id(part.node): _chosen_tile(part.paths, tile, rules) for part in layers}
     _refuse(layers, parts, tiles)
     physical: dict[int, Physical] = {}
     shared: dict[int, tuple[MasterKernel, nnx.Variable]] = {}
@@ -202,3 +206,48 @@ def _reason(part: Part, parts: list[Part], tiles: dict[int, Tile | None]) -> str
         return "has weights that a module around it rewrites at every call"
     kernel = next(other for other in parts if other.node is layer.kernel)
     return _APART if any(tiles.get(id(owner)) is not tiles[id(layer)] for owner in kernel.owners) else ""
+
+
+def _chosen_tile(paths: Iterable[str], tile: Tile, rules: Mapping[str, Tile | None]) -> Tile | None:
+    """The tile of a layer that lies at `paths`, or None where it stays digital; see `convert` for which rule counts."""
+    best: tuple[bool, int, int, int] | None = None
+    chosen: Tile | None = tile
+    for number, (rule, value) in enumerate(rules.items()):
+        for path in paths:
+            depth = _depth(rule, path)
+            rank = (not _is_pattern(rule), depth, len(rule), number)
+            if depth >= 0 and (best is None or rank > best):
+                best, chosen = rank, value
+    return chosen
+
+
+def _check_rules(rules: Any, layers: list[str], parts: list[str]) -> None:
+    """A `ValueError` where rules are none, or their paths not in a model with `layers` among its `parts`."""
+    if not isinstance(rules, Mapping):
+        raise ValueError(
+            "Argument `rules` must map paths of layers to a `Tile`, or to None for those that stay digital, e.g. "
+            f"`{{'encoder/layers/0': None}}`, but is a {type(rules).__name__}."
+        )
+    for rule, value in rules.items():
+        if value is not None:
+            checked_tile(value)
+        if not any(_depth(str(rule), path) >= 0 for path in (parts if value is None else layers)):
+            near = get_close_matches(str(rule), layers, n=3, cutoff=0.3) or layers[:_NAMED]
+            raise ValueError(
+                f"Argument `rules` must name layers of the model, but {rule!r} is none; near it: "
+                f"{', '.join(map(repr, near))}."
+            )
+
+
+def _depth(rule: str, path: str) -> int:
+    """How many names of `path` a rule matches, from its root on; -1 if it does not match."""
+    names = path.split("/") if path else []
+    for count in range(len(names), -1, -1):
+        above = "/".join(names[:count])
+        if above == rule.strip("/") or (_is_pattern(rule) and fnmatchcase(above, rule)):
+            return count
+    return -1
+
+
+def _is_pattern(rule: str) -> bool:
+    return any(character in rule for character in "*?[")

@@ -2,65 +2,33 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Num
 
 from qsynapse_jax._fields import as_whole
-from qsynapse_jax.nn._kernels import AbstractKernel, Physical
-from qsynapse_jax.nn._layers import CrossbarLayer, check_features
-from qsynapse_jax.tile import Tile
+from qsynapse_jax.nn._layers import CrossbarLayer, Options, check_features
 
 
 class CrossbarDense(CrossbarLayer):
     """A dense layer on crossbars: `y = scale * (x @ matrix) + bias`, in place of `nnx.Linear`.
 
-    Float master weights in [-1, 1] are rounded to the nearest codes of the tile's cell, whose conductances and wires
-    give the effective conductance of every tile; word lines are driven with x, in units of the read voltage, and the
-    bit-line currents, in units of read voltage times conductance span, are the outputs.
-
-    Gradients: exact through Kirchhoff's equations, straight through the rounding of master weights; in the `Physical`
-        variable too where it is asked for: `nnx.grad(loss, argnums=nnx.DiffState(0, nnx.Any(nnx.Param, Physical)))`.
-
     Args:
         in_features: rows of the matrix.
         out_features: columns of the matrix.
-        tile: what the weights sit on; a `Physical` is shared with the other layers it is given to.
-        kernel: in place of new weights on a tile, a kernel that another layer has too (tied weights).
-        use_bias: add a bias in software.
-        dtype: of the outputs; None for that of inputs and parameters.
-        param_dtype: of the parameters; None for JAX's default float.
-        throw: raise when a circuit cannot be solved; otherwise outputs are NaN, and no host callback is compiled.
-        rngs: source of the initial weights.
-
-    Raises:
-        ValueError: sizes that are not positive integers; a tile that is none, or whose cell has no sign; inputs with
-            another number of features.
+        options: `tile`, `rngs` and more, as for `CrossbarLayer`; so are gradients and errors.
     """
 
     digital: ClassVar[Any] = nnx.Linear
     geometry: ClassVar[tuple[str, ...]] = ("in_features", "out_features")
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        tile: Tile | Physical | None = None,
-        kernel: AbstractKernel | None = None,
-        use_bias: bool = True,
-        dtype: Any = None,
-        param_dtype: Any = None,
-        throw: bool = True,
-        rngs: nnx.Rngs | None = None,
-    ):
+    def __init__(self, in_features: int, out_features: int, **options: Unpack[Options]):
         self.in_features = as_whole(in_features, "in_features", 1)
         self.out_features = as_whole(out_features, "out_features", 1)
-        options = {"dtype": dtype, "param_dtype": param_dtype, "throw": throw, "rngs": rngs}
         shape = (self.in_features, self.out_features)
-        self.set_up(shape, shape[1:], tile=tile, kernel=kernel, use_bias=use_bias, **options)
+        self.set_up(shape, shape[1:], **options)
 
     def __call__(self, x: Num[Any, "*batch in_features"], out_sharding: Any = None) -> Num[Array, "*batch features"]:
         check_features(self, x, (self.in_features,))
@@ -77,16 +45,10 @@ class CrossbarGeneral(CrossbarLayer):
         in_features: sizes of the axes that are contracted.
         out_features: sizes of the new axes at the end.
         axis: which axes are contracted.
-        tile: as for `CrossbarDense`, like all other arguments.
-        kernel: likewise.
-        use_bias: likewise.
-        dtype: likewise.
-        param_dtype: likewise.
-        throw: likewise.
-        rngs: likewise.
+        options: as for `CrossbarLayer`.
 
     Raises:
-        ValueError: as for `CrossbarDense`; as many axes as input features are wanted.
+        ValueError: as for `CrossbarLayer`; as many axes as input features are wanted.
     """
 
     digital: ClassVar[Any] = nnx.LinearGeneral
@@ -98,13 +60,7 @@ class CrossbarGeneral(CrossbarLayer):
         out_features: int | Sequence[int],
         *,
         axis: int | Sequence[int] = -1,
-        tile: Tile | Physical | None = None,
-        kernel: AbstractKernel | None = None,
-        use_bias: bool = True,
-        dtype: Any = None,
-        param_dtype: Any = None,
-        throw: bool = True,
-        rngs: nnx.Rngs | None = None,
+        **options: Unpack[Options],
     ):
         self.in_features, self.out_features = (
             tuple(as_whole(n, name, 1) for n in ((sizes,) if isinstance(sizes, int) else sizes))
@@ -115,9 +71,8 @@ class CrossbarGeneral(CrossbarLayer):
             raise ValueError(
                 f"Argument `axis` must name {len(self.in_features)} axes, one per size of `in_features`, but is {axis}."
             )
-        options = {"dtype": dtype, "param_dtype": param_dtype, "throw": throw, "rngs": rngs}
         shape = (prod(self.in_features), prod(self.out_features))
-        self.set_up(shape, self.out_features, tile=tile, kernel=kernel, use_bias=use_bias, **options)
+        self.set_up(shape, self.out_features, **options)
 
     def __call__(self, x: Num[Any, "..."], out_sharding: Any = None) -> Num[Array, "..."]:
         axes = tuple(sorted(axis + x.ndim if -x.ndim <= axis < 0 else axis for axis in self.axis))

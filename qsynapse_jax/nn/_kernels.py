@@ -153,13 +153,6 @@ class MasterKernel(AbstractKernel):
     def code(self) -> Int[Array, "*groups rows cols"]:
         return self.tile.get_value().cell.encode(jax.lax.stop_gradient(self.master()))
 
-    def program(self, *, key: PRNGKeyArray, progress: Any = None) -> "WrittenKernel":
-        """The codes of these weights, written into new devices."""
-        tile, codes = self.tile.get_value(), self.code()
-        making, writing = jax.random.split(key)
-        state, trace = tile.program(tile.init(codes.shape, key=making), codes, key=writing, progress=progress)
-        return WrittenKernel(state, codes, trace, self.tile, throw=self.throw)
-
 
 class WrittenKernel(AbstractKernel):
     """Devices that hold codes, as they were written and as they aged.
@@ -185,20 +178,6 @@ class WrittenKernel(AbstractKernel):
 
     def code(self) -> Int[Array, "*groups rows cols"]:
         return self.codes.get_value()
-
-    def program(self, *, key: PRNGKeyArray, progress: Any = None) -> "WrittenKernel":
-        """The same codes, written once more into the same devices: a refresh."""
-        tile, codes = self.tile.get_value(), self.code()
-        _, writing = jax.random.split(key)
-        state, trace = tile.program(self.state.get_value(), codes, key=writing, progress=progress)
-        return WrittenKernel(state, codes, trace, self.tile, throw=self.throw)
-
-    def age(self, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None) -> "WrittenKernel":
-        """The devices `seconds` [s] later, kept at `temperature` [K]; the gain stays what it was calibrated to."""
-        state = self.tile.get_value().age(self.state.get_value(), seconds, temperature, key=key)
-        older = WrittenKernel(state, self.code(), self.trace.get_value(), self.tile, throw=self.throw)
-        older.gain = Gain(self.gain.get_value())
-        return older
 
 
 class CompiledKernel(AbstractKernel):

@@ -1,6 +1,6 @@
 """What all layers on crossbars have in common: a kernel, a scale, a bias, and a Flax layer they stand for."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,49 @@ from qsynapse_jax.tile import Tile
 _STANDARD_DEVIATIONS = 2.5
 
 
+class Options(TypedDict, total=False):
+    """What every layer takes besides its geometry; see `CrossbarLayer`."""
+
+    tile: Tile | Physical | None
+    kernel: AbstractKernel | None
+    use_bias: bool
+    dtype: Any
+    param_dtype: Any
+    throw: bool
+    rngs: nnx.Rngs | None
+
+
 class CrossbarLayer(nnx.Module):
     """`y = scale * (x @ matrix) + bias`, the product on crossbars, scale and bias in software.
 
-    A new layer is a subclass, which `convert` finds. It calls `set_up`, says how its inputs become rows of the matrix
-    and columns its outputs (`__call__`, with `inputs` and `outputs` for what all have in common), and how the weights
-    of the Flax layer lie in the matrix (`weight_shape`, `to_matrix`, `from_matrix`).
+    Float master weights in [-1, 1] are rounded to the nearest codes of the tile's cell, whose conductances and wires
+    give the effective conductance of every tile; word lines are driven with x, in units of the read voltage, and the
+    bit-line currents, in units of read voltage times conductance span, are the outputs.
+
+    Gradients: exact through Kirchhoff's equations, straight through the rounding of master weights; in the `Physical`
+        variable too where it is asked for: `nnx.grad(loss, argnums=nnx.DiffState(0, nnx.Any(nnx.Param, Physical)))`.
+
+    Args:
+        tile: what the weights sit on; a `Physical` is shared with the other layers it is given to.
+        kernel: in place of new weights on a tile, a kernel that another layer has too (tied weights).
+        use_bias: add a bias in software.
+        dtype: of the outputs; None for that of inputs and parameters.
+        param_dtype: of scale, bias and master weights; None for JAX's default float.
+        throw: raise when a circuit cannot be solved; otherwise outputs are NaN, and no host callback is compiled.
+        rngs: source of the initial weights.
 
     Attributes:
         kernel: where the matrix comes from, weights in [-1, 1].
         scale: `nnx.Param`, shape (): the weight that 1 in the matrix stands for, the gain of the sense amplifiers.
         bias: `nnx.Param` or None.
-        dtype: of the outputs; None for that of inputs and parameters.
-        param_dtype: of scale, bias and master weights.
+
+    Raises:
+        ValueError: sizes that are not positive integers; a tile that is none, or whose cell has no sign; inputs with
+            another number of features.
+
+    A new layer is a subclass, which `convert` finds. It calls `set_up`, says how its inputs become rows of the matrix
+    and columns its outputs (`__call__`, with `inputs` and `outputs` for what all have in common), and how the weights
+    of the Flax layer lie in the matrix (`weight_shape`, `to_matrix`, `from_matrix`).
     """
 
     digital: ClassVar[Any]
@@ -48,10 +78,7 @@ class CrossbarLayer(nnx.Module):
         throw: bool = True,
         rngs: nnx.Rngs | None = None,
     ) -> None:
-        """Kernel, scale and bias of a new layer whose matrix has `shape`: (rows, cols) or (groups, rows, cols).
-
-        The options are those of `CrossbarDense`, which every layer takes.
-        """
+        """Kernel, scale and bias of a new layer whose matrix has `shape`: (rows, cols) or (groups, rows, cols)."""
         self.dtype = dtype
         self.param_dtype = jnp.result_type(float) if param_dtype is None else jnp.dtype(param_dtype)
         if kernel is None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 from flax import nnx
 
 from qsynapse_jax.nn._kernels import AbstractKernel, copied
@@ -90,11 +91,12 @@ def copy_of(model: Any) -> Any:
     return nnx.merge(graph, copied(state))
 
 
-def with_kernels(model: Any, new: Callable[[str, AbstractKernel, int, int], AbstractKernel]) -> Any:
-    """A copy of a model whose kernels are `new(path, kernel, number, how many)`."""
+def with_kernels(model: Any, new: Callable[[str, AbstractKernel, Any], AbstractKernel], key: Any = None) -> Any:
+    """A copy of a model whose kernels are `new(path, kernel, key)`, with a key for each where one is given."""
     model = nnx.clone(model, graph=True)
     old = kernels(model)
-    replaced = {id(kernel): new(path, kernel, k, len(old)) for k, (path, kernel) in enumerate(old.items())}
+    keys = [None] * len(old) if key is None else jax.random.split(key, len(old))
+    replaced = {id(kernel): new(path, kernel, key) for (path, kernel), key in zip(old.items(), keys, strict=True)}
     for layer in crossbar_layers(model).values():
         layer.kernel = replaced[id(layer.kernel)]
     # What was made here may share arrays with the old model or within itself, such as the zeros of a trace.

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, MasterKernel, WrittenKernel
+from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, Written, WrittenKernel
 from qsynapse_jax.nn._model import named, with_kernels
 from qsynapse_jax.tile import Tile
 
@@ -26,12 +26,16 @@ def program(model: Any, *, key: PRNGKeyArray, progress: Any = None) -> Any:
         ValueError: no layer on crossbars; frozen layers.
     """
 
-    def written(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
-        if not isinstance(kernel, MasterKernel | WrittenKernel):
-            raise ValueError(_frozen(path, "program"))
-        return kernel.program(key=jax.random.split(key, count)[number], progress=progress)
+    def written(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
+        _check_not_frozen(path, kernel, "program")
+        making, writing = jax.random.split(key)
+        tile, code = kernel.tile.get_value(), kernel.code()
+        used = isinstance(kernel, WrittenKernel)
+        devices = kernel.state.get_value() if used else tile.init(code.shape, key=making)
+        state, trace = tile.program(devices, code, key=writing, progress=progress)
+        return WrittenKernel(state, code, trace, kernel.tile, throw=kernel.throw)
 
-    return with_kernels(model, written)
+    return with_kernels(model, written, key)
 
 
 def calibrate(model: Any) -> Any:
@@ -48,9 +52,8 @@ def calibrate(model: Any) -> Any:
         ValueError: no layer on crossbars; frozen layers.
     """
 
-    def calibrated(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
-        if isinstance(kernel, CompiledKernel):
-            raise ValueError(_frozen(path, "calibrate"))
+    def calibrated(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
+        _check_not_frozen(path, kernel, "calibrate")
         kernel.gain = Gain(_gain(kernel.tile.get_value(), kernel.effective(), kernel.code()))
         return kernel
 
@@ -78,15 +81,17 @@ def age(model: Any, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None 
         ValueError: layers that are not written; times and temperatures that `Tile.age` refuses.
     """
 
-    def aged(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+    def aged(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
         if not isinstance(kernel, WrittenKernel):
             raise ValueError(
                 f"Argument `model` must be written into devices before it ages, but {named(path)} is not; age what "
                 "`program(model, key=key)` gives."
             )
-        return kernel.age(seconds, temperature, key=None if key is None else jax.random.split(key, count)[number])
+        # The gain stays what it was calibrated to.
+        kernel.state = Written(kernel.tile.get_value().age(kernel.state.get_value(), seconds, temperature, key=key))
+        return kernel
 
-    return with_kernels(model, aged)
+    return with_kernels(model, aged, key)
 
 
 def freeze(model: Any, *, temperature: Any = 300.0, key: PRNGKeyArray | None = None) -> Any:
@@ -101,19 +106,19 @@ def freeze(model: Any, *, temperature: Any = 300.0, key: PRNGKeyArray | None = N
         ValueError: no layer on crossbars.
     """
 
-    def frozen(path: str, kernel: AbstractKernel, number: int, count: int) -> AbstractKernel:
+    def frozen(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
         if isinstance(kernel, WrittenKernel):
-            reading = None if key is None else jax.random.split(key, count)[number]
-            g_eff = kernel.effective(temperature=temperature, key=reading)
+            g_eff = kernel.effective(temperature=temperature, key=key)
         else:
             g_eff = kernel.effective()
         return CompiledKernel(g_eff, kernel.tile, kernel.gain.get_value())
 
-    return with_kernels(model, frozen)
+    return with_kernels(model, frozen, key)
 
 
-def _frozen(path: str, verb: str) -> str:
-    return (
-        f"Argument `model` must not be frozen, but {named(path)} is; `{verb}` the model that was given to `freeze`, "
-        "and freeze what comes out."
-    )
+def _check_not_frozen(path: str, kernel: AbstractKernel, verb: str) -> None:
+    if isinstance(kernel, CompiledKernel):
+        raise ValueError(
+            f"Argument `model` must not be frozen, but {named(path)} is; `{verb}` the model that was given to "
+            "`freeze`, and freeze what comes out."
+        )

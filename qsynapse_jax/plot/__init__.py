@@ -1,10 +1,10 @@
 """Pictures of what studies found: functions from arrays to a Matplotlib figure, which is imported when one is drawn."""
 
-from qsynapse_jax.plot._codesign import front as front
-from qsynapse_jax.plot._codesign import levels_and_resistors as levels_and_resistors
-from qsynapse_jax.plot._codesign import points_by_design as points_by_design
-from qsynapse_jax.plot._network import accuracy as accuracy
-from qsynapse_jax.plot._network import effective_weights as effective_weights
-from qsynapse_jax.plot._network import ir_drop as ir_drop
-from qsynapse_jax.plot._programming import retention as retention
-from qsynapse_jax.plot._programming import speed_up as speed_up
+from qsynapse_jax.plot._pictures import accuracy as accuracy
+from qsynapse_jax.plot._pictures import effective_weights as effective_weights
+from qsynapse_jax.plot._pictures import front as front
+from qsynapse_jax.plot._pictures import ir_drop as ir_drop
+from qsynapse_jax.plot._pictures import levels_and_resistors as levels_and_resistors
+from qsynapse_jax.plot._pictures import points_by_design as points_by_design
+from qsynapse_jax.plot._pictures import retention as retention
+from qsynapse_jax.plot._pictures import speed_up as speed_up

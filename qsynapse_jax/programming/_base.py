@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int
 from qsynapse_jax._fields import Model
 from qsynapse_jax.devices import AbstractDriven, Trace
 
-# Relative distance at which a target counts as the least one: rounding of how both were computed, and no more.
-_SAME = 1e-5
+# Relative distance at which targets count as one level: rounding of how both were computed, and no more.
+SAME = 1e-5
 
 
 class Progress(NamedTuple):
@@ -20,6 +20,13 @@ class Progress(NamedTuple):
 
     tell: Callable[[int, int], None]
     every: int
+
+
+class Bands(NamedTuple):
+    """Least and largest conductance of every device [S]; 0 and infinity are no bounds."""
+
+    low: Float[Array, "..."]
+    high: Float[Array, "..."]
 
 
 class Reading(NamedTuple):
@@ -44,10 +51,8 @@ class AbstractScheme(Model):
     demands: ClassVar[type[AbstractDriven]]
 
     @abstractmethod
-    def bands(
-        self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any
-    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-        """Least and largest conductance of every device [S]; 0 and infinity are no bounds.
+    def bands(self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
+        """Where the conductance of every device may end.
 
         Args:
             device: what is written.
@@ -58,22 +63,11 @@ class AbstractScheme(Model):
 
     @abstractmethod
     def write(
-        self,
-        device: Any,
-        state: Any,
-        low: Float[Array, "*shape"],
-        high: Float[Array, "*shape"],
-        *,
-        key: jax.Array,
-        progress: Progress | None = None,
+        self, device: Any, state: Any, bands: Bands, *, key: jax.Array, progress: Progress | None = None
     ) -> tuple[Any, Trace]:
-        """Takes devices into their bands.
-
-        Returns:
-            The new state, and what it cost device by device.
-        """
+        """Takes devices into their bands: the new state, and what it cost device by device."""
 
 
 def is_least(target: Float[Array, "*shape"], least: Any) -> Array:
     """Which targets are the lowest level."""
-    return target <= jnp.asarray(least, target.dtype) * (1 + _SAME)
+    return target <= jnp.asarray(least, target.dtype) * (1 + SAME)

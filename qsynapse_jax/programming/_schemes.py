@@ -1,16 +1,70 @@
-"""Which pulse comes next: fixed ones, a rising staircase, or steps that shrink towards the target."""
+"""Which pulse comes next: one for a switch; fixed ones, a rising staircase, or steps that shrink for all others."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Rule, Scalar, positive, real, whole
-from qsynapse_jax.devices import AbstractGated, Pulse
-from qsynapse_jax.programming._base import Reading
+from qsynapse_jax.devices import AbstractGated, AbstractTwoLevel, Pulse, Trace
+from qsynapse_jax.programming._base import SAME, AbstractScheme, Bands, Progress, Reading, is_least
 from qsynapse_jax.programming._verify import AbstractVerifying
 
 _HALF_WIDTH = Rule("between 0 and 1/2 of a step; wider bands touch", lambda x: (x > 0) & (x < 0.5))
+
+
+class SinglePulse(AbstractScheme):
+    """Turns switches on or off with one pulse where they are not so already.
+
+    What the switches hold is known from the last write, so nothing is read beforehand. A target without lower bound
+    means off, any other one on.
+
+    Args:
+        verify: every pulsed switch is read once, and pulsed once more where the read says that the pulse failed.
+    """
+
+    demands: ClassVar = AbstractTwoLevel
+
+    verify: bool = eqx.field(static=True, default=False)
+
+    def bands(self, device: AbstractTwoLevel, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
+        off = is_least(target, least)
+        top = jnp.max(target, initial=0, where=~off)
+        between = ~off & (target < top * (1 - SAME))
+        message = "must hold two levels for `SinglePulse`"
+        if not is_concrete(target, least):
+            target = eqx.error_if(target, between, f"Argument `target` {message}, but holds more.")
+        elif bool(jnp.any(between)):
+            found = float(target[between][0])
+            raise ValueError(
+                f"Argument `target` {message}, but holds {found:g} S between {float(jnp.min(target)):g} S and "
+                f"{float(top):g} S; a device that is an `AbstractGated` can be tuned to it."
+            )
+        middle = 1 / jnp.sqrt(device.r_on * device.r_off).astype(target.dtype)
+        # A target that is no number stays one: the switch is turned off and is no success.
+        low = jnp.where(off, 0, jnp.where(jnp.isnan(target), target, middle))
+        return Bands(low, jnp.where(off, middle, jnp.inf))
+
+    @eqx.filter_jit
+    def write(
+        self, device: AbstractTwoLevel, state: Any, bands: Bands, *, key: jax.Array, progress: Progress | None = None
+    ) -> tuple[Any, Trace]:
+        first, second = jax.random.split(key)
+        on = bands.low > 0
+        pulse = device.set_pulse().where(on, device.reset_pulse())
+        wrong = device.is_on(state) != on
+        new, trace = device.apply(state, pulse.only(wrong), key=first)
+        if self.verify:
+            trace += device.read_trace(new).only(wrong)
+            failed = wrong & (device.is_on(new) != on)
+            new, again = device.apply(new, pulse.only(failed), key=second)
+            trace += again
+        success = (device.is_on(new) == on) & ~jnp.isnan(bands.low)
+        return new, replace(trace, success=success)
 
 
 def _nominal_voltage(
@@ -26,10 +80,8 @@ class FPPV(AbstractVerifying):
 
     Args:
         v_max: gate voltage for a band without upper end [V].
-        tolerance: half width of a band in steps between levels.
-        max_pulses: pulses after which a cell is given up; 1,000 in the data files of 2 bits [S], 2,000 in those of 3
-            [D].
-        erase_pulses: resets tried on the lowest level; 10 in the data files [S].
+        tolerance, max_pulses, erase_pulses: as for `AbstractVerifying`; at most 1,000 pulses in the data files of 2
+            bits [S], 2,000 in those of 3 [D]; 10 resets of the lowest level [S].
     """
 
     demands: ClassVar = AbstractGated
@@ -56,9 +108,8 @@ class ISPP(AbstractVerifying):
         v_start: gate voltage of the first set pulse [V].
         v_step: rise from one set pulse to the next [V].
         v_max: largest gate voltage [V].
-        tolerance: half width of a band in steps between levels.
-        max_pulses: pulses after which a cell is given up; 200 is where the published counts of 2 bits end [D].
-        erase_pulses: resets tried on the lowest level; 50 in the data files [S].
+        tolerance, max_pulses, erase_pulses: as for `AbstractVerifying`; 200 pulses are where the published counts of 2
+            bits end [D]; 50 resets of the lowest level in the data files [S].
     """
 
     demands: ClassVar = AbstractGated
@@ -95,10 +146,8 @@ class RangeAdapting(AbstractVerifying):
         weak: strength of a reset after an overshoot.
         back: factor of the overdrive after it.
         v_max: largest gate voltage [V].
-        tolerance: half width of a band in steps between levels.
-        max_pulses: pulses after which a cell is given up; 45 is where the published counts of 2 bits end [D]. Narrower
-            bands need more.
-        erase_pulses: full resets tried on the lowest level.
+        tolerance, max_pulses, erase_pulses: as for `AbstractVerifying`; 45 pulses are where the published counts of 2
+            bits end [D], narrower bands need more.
     """
 
     demands: ClassVar = AbstractGated

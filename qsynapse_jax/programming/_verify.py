@@ -1,8 +1,9 @@
 """Write-verify of whole arrays at once: read, pulse those that are out of their band, until none is or all gave up."""
 
-import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Scalar, quantity
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, Pulse, Trace
-from qsynapse_jax.programming._base import AbstractScheme, Progress, Reading, is_least
+from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress, Reading, is_least
 
 # Cells that still need pulses are gathered into a buffer of a quarter of the width whenever they fit there. Each width
 # is compiled once more, so fewer of them compile faster; below the smallest the work is not worth another one.
@@ -42,33 +43,24 @@ class AbstractVerifying(AbstractScheme):
     def next(self, device: Any, memory: Any, reading: Reading) -> tuple[Pulse, Any]:
         """The next pulse of devices whose read is out of its band, and what to remember of them."""
 
-    def bands(
-        self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any
-    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    def bands(self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
         if isinstance(device, AbstractGated):
             target = _reachable(device, target)
         half = self.tolerance.astype(target.dtype) * jnp.asarray(step, target.dtype)
-        return jnp.where(is_least(target, least), 0, target - half), target + half
+        return Bands(jnp.where(is_least(target, least), 0, target - half), target + half)
 
     def write(
-        self,
-        device: Any,
-        state: Any,
-        low: Float[Array, "*shape"],
-        high: Float[Array, "*shape"],
-        *,
-        key: jax.Array,
-        progress: Progress | None = None,
+        self, device: Any, state: Any, bands: Bands, *, key: jax.Array, progress: Progress | None = None
     ) -> tuple[Any, Trace]:
-        shape = low.shape
+        shape = bands.low.shape
         limits = jnp.asarray((self.max_pulses, self.erase_pulses), jnp.int32)
         # Limits and sizes are data and the cells are flat: neither other limits nor another shape compile again.
-        scheme = dataclasses.replace(self, max_pulses=1, erase_pulses=1)
+        scheme = replace(self, max_pulses=1, erase_pulses=1)
         size = jnp.asarray((1, *shape)[-2:] if shape else (1, 1), jnp.int32)
         # Numbers without a type of their own would compile again too.
-        low, high = (jax.lax.convert_element_type(bound, bound.dtype) for bound in (low, high))
-        state, low, high = jax.tree.map(jnp.ravel, (state, low, high))
-        state, trace = _rounds(device, scheme, state, low, high, limits, size, key, progress)
+        bands = jax.tree.map(lambda bound: jax.lax.convert_element_type(bound, bound.dtype), bands)
+        state, bands = jax.tree.map(jnp.ravel, (state, bands))
+        state, trace = _rounds(device, scheme, state, bands, limits, size, key, progress)
         return jax.tree.map(lambda leaf: leaf.reshape(shape), (state, trace))
 
 
@@ -95,21 +87,23 @@ class _Work(eqx.Module):
     trace: Trace
 
 
+_Carry = tuple[_Work, Int[Array, ""]]  # and the number of the round
+
+
 @eqx.filter_jit
 def _rounds(
     device: AbstractDriven,
     scheme: AbstractVerifying,
     state: Any,
-    low: Float[Array, " n"],
-    high: Float[Array, " n"],
+    bands: Bands,
     limits: Int[Array, " 2"],
     size: Int[Array, " 2"],
     key: jax.Array,
     progress: Progress | None,
 ) -> tuple[Any, Trace]:
-    cells = low.size
     dtype = device.conductance(state).dtype
-    low, high = low.astype(dtype), high.astype(dtype)
+    low, high = (bound.astype(dtype) for bound in bands)
+    cells = low.size
     work = _Work(
         state=state,
         memory=scheme.start(device, low, high),
@@ -121,49 +115,30 @@ def _rounds(
         trace=Trace.zeros((cells,), dtype),
     )
 
-    def round_of(carry: tuple[_Work, Int[Array, ""]]) -> tuple[_Work, Int[Array, ""]]:
+    def round_of(carry: _Carry) -> _Carry:
         work, number = carry
         work = _round(device, scheme, work, limits, size, jax.random.fold_in(key, number))
         if progress is not None:
-            tell = _told(progress.tell)
-            left = jnp.sum(work.active)
-            jax.lax.cond(number % progress.every == 0, lambda: jax.debug.callback(tell, number, left), lambda: None)
+            tell, left = progress.tell, jnp.sum(work.active)
+            told = partial(jax.debug.callback, lambda rounds, cells: tell(int(rounds), int(cells)), number, left)
+            jax.lax.cond(number % progress.every == 0, told, lambda: None)
         return work, number + 1
 
-    work, _ = _shrinking(round_of, work, jnp.asarray(0, jnp.int32), _widths(cells))
-    return work.state, eqx.tree_at(lambda trace: trace.success, work.trace, work.success)
+    work, _ = _shrinking(round_of, (work, jnp.asarray(0, jnp.int32)))
+    return work.state, replace(work.trace, success=work.success)
 
 
-def _told(tell: Callable[[int, int], None]) -> Callable[[Any, Any], None]:
-    return lambda rounds, cells: tell(int(rounds), int(cells))
-
-
-def _widths(cells: int) -> list[int]:
-    """Lengths of the buffers: all cells, then a quarter, and so on."""
-    widths = [cells]
-    while widths[-1] > _NARROWEST * _SHRINK:
-        widths.append(-(-widths[-1] // _SHRINK))
-    return widths
-
-
-def _shrinking(
-    round_of: Callable[[tuple[_Work, Int[Array, ""]]], tuple[_Work, Int[Array, ""]]],
-    work: _Work,
-    number: Int[Array, ""],
-    widths: list[int],
-) -> tuple[_Work, Int[Array, ""]]:
+def _shrinking(round_of: Callable[[_Carry], _Carry], carry: _Carry) -> _Carry:
     """Rounds in this width until the cells left fit the next, those in the next, and everything back in its place."""
-    fits = widths[1] if len(widths) > 1 else 0
-    work, number = jax.lax.while_loop(lambda carry: jnp.sum(carry[0].active) > fits, round_of, (work, number))
+    size = carry[0].place.size
+    fits = -(-size // _SHRINK) if size > _NARROWEST * _SHRINK else 0
+    work, number = jax.lax.while_loop(lambda carry: jnp.sum(carry[0].active) > fits, round_of, carry)
     if not fits:
         return work, number
-    size = widths[0]
     # Free places of the buffer hold cells that are done: they are not pulsed, and go back to nowhere.
     places = jnp.nonzero(work.active, size=fits, fill_value=size)[0]
-    used = places < size
     part = jax.tree.map(lambda leaf: leaf[jnp.minimum(places, size - 1)], work)
-    part = eqx.tree_at(lambda w: w.active, part, used)
-    part, number = _shrinking(round_of, part, number, widths[1:])
+    part, number = _shrinking(round_of, (replace(part, active=places < size), number))
     whole = jax.tree.map(lambda leaf, new: leaf.at[places].set(new, mode="drop"), work, part)
     return whole, number
 
@@ -187,12 +162,10 @@ def _round(
     reading = Reading(g, work.low, work.high, work.place // columns % rows, work.place % columns)
     pulse, memory = scheme.next(device, work.memory, reading)
     state, spent = device.apply(work.state, pulse.only(pulsed), key=pulse_key)
-    return _Work(
+    return replace(
+        work,
         state=state,
         memory=jax.tree.map(lambda new, old: jnp.where(pulsed, new, old), memory, work.memory),
-        low=work.low,
-        high=work.high,
-        place=work.place,
         active=pulsed,
         success=work.success | (work.active & within),
         trace=work.trace + device.read_trace(work.state).only(work.active) + spent,

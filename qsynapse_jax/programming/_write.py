@@ -1,4 +1,4 @@
-"""Writing devices to targets or into bands, with any scheme that suits them."""
+"""Writing devices to targets or into bands, with any scheme that suits them; and the bands of a publication."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +11,18 @@ from jaxtyping import Array, Float
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import as_whole, check, non_negative_or_infinite
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
-from qsynapse_jax.programming._base import AbstractScheme, Progress
-from qsynapse_jax.programming._schemes import RangeAdapting
-from qsynapse_jax.programming._single import SinglePulse
+from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress
+from qsynapse_jax.programming._schemes import RangeAdapting, SinglePulse
+
+# Lower and upper ends of the bands [ohm]; the lowest band has no lower end, the highest no upper one. [S] data files of
+# github.com/akashlevy/RRAM-RADAR-Tuning.
+_RADAR = {
+    2: ((5.77e3, 8.51e3, 80e3), (5.0e3, 6.01e3, 9.31e3)),
+    3: (
+        (4.536e3, 5.040e3, 5.670e3, 6.506e3, 7.710e3, 10.022e3, 80e3),
+        (4.2e3, 4.574e3, 5.086e3, 5.729e3, 6.589e3, 7.869e3, 10.332e3),
+    ),
+}
 
 
 def default_scheme(device: Any) -> AbstractScheme:
@@ -64,8 +73,8 @@ def program(
     shape = _shape(state)
     if target.shape != shape:
         raise ValueError(f"Argument `target` must have the shape {shape} of the devices, but has shape {target.shape}.")
-    low, high = scheme.bands(device, target, step, least)
-    return scheme.write(device, state, low, high, key=key, progress=progress and Progress(progress, 10))
+    bands = scheme.bands(device, target, step, least)
+    return scheme.write(device, state, bands, key=key, progress=progress and Progress(progress, 10))
 
 
 def write_verify(
@@ -79,9 +88,10 @@ def write_verify(
     progress: Callable[[int, int], None] | None = None,
     progress_every: int = 10,
 ) -> tuple[Any, Trace]:
-    """Pulses every device until a read lies in its band.
+    """Pulses every device until a read lies in its band; as `program` otherwise.
 
-    Work follows the devices that are left, in one compilation per number of devices.
+    Work follows the devices that are left, in one compilation per number of devices. Success is what the last verifying
+    read said.
 
     Args:
         device: what is written.
@@ -92,10 +102,6 @@ def write_verify(
         key: random key of the device's noise.
         progress: called with the number of rounds and of devices not done. Static.
         progress_every: rounds from one call to the next. Static.
-
-    Returns:
-        The new state, and pulses, time, energy and success device by device. Success is what the last verifying read
-        said.
 
     Raises:
         ValueError: a device that cannot do what the scheme asks; bands that are empty or of another shape.
@@ -113,7 +119,21 @@ def write_verify(
     if is_concrete(low, high) and not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError("Argument `low` must be below `high` for every device, but some band is empty.")
     every = as_whole(progress_every, "progress_every", 1)
-    return scheme.write(device, state, *bounds, key=key, progress=progress and Progress(progress, every))
+    return scheme.write(device, state, Bands(*bounds), key=key, progress=progress and Progress(progress, every))
+
+
+def radar_bands(bits: int) -> Bands:
+    """The published bands of 2 and 3 bits per cell [S]: lowest and highest conductance of each level, ascending.
+
+    The first level has no lower bound (0), the last no upper one (infinity).
+
+    Raises:
+        ValueError: `bits` is neither 2 nor 3.
+    """
+    if bits not in _RADAR:
+        raise ValueError(f"Argument `bits` must be 2 or 3, but is {bits!r}; `program` makes bands around any levels.")
+    lower, upper = (1 / np.asarray(ends[::-1]) for ends in _RADAR[bits])
+    return Bands(jnp.asarray([0.0, *upper]), jnp.asarray([*lower, np.inf]))
 
 
 def _shape(state: Any) -> tuple[int, ...]:

@@ -1,31 +1,19 @@
 """Studies that the command line and the experiments run: a configuration in, a record out; no console."""
 
-from qsynapse_jax._arrays import write_arrays as write_arrays
-from qsynapse_jax._fields import quantity as quantity
-from qsynapse_jax.studies._codesign import QUANTITIES as QUANTITIES
 from qsynapse_jax.studies._codesign import CodesignResult as CodesignResult
 from qsynapse_jax.studies._codesign import run_codesign as run_codesign
-from qsynapse_jax.studies._codesign import shown_resistor as shown_resistor
-from qsynapse_jax.studies._codesign_config import CodesignConfig as CodesignConfig
-from qsynapse_jax.studies._config import DEMO as DEMO
 from qsynapse_jax.studies._config import CellConfig as CellConfig
+from qsynapse_jax.studies._config import CodesignConfig as CodesignConfig
 from qsynapse_jax.studies._config import NetworkConfig as NetworkConfig
-from qsynapse_jax.studies._config import read_config as read_config
-from qsynapse_jax.studies._network import ROWS as ROWS
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network
-from qsynapse_jax.studies._progress import Progress as Progress
-from qsynapse_jax.studies._progress import Silent as Silent
 from qsynapse_jax.studies._record import Claim as Claim
 from qsynapse_jax.studies._record import Record as Record
-from qsynapse_jax.studies._record import RecordError as RecordError
 from qsynapse_jax.studies._record import TextTable as TextTable
 from qsynapse_jax.studies._record import claim as claim
 from qsynapse_jax.studies._record import read_record as read_record
 from qsynapse_jax.studies._record import write_record as write_record
-from qsynapse_jax.studies._store import OutputError as OutputError
-from qsynapse_jax.studies._store import RunFolder as RunFolder
-from qsynapse_jax.studies._store import check_output_file as check_output_file
 from qsynapse_jax.studies._store import find_run as find_run
 from qsynapse_jax.studies._store import run_folder as run_folder
+from qsynapse_jax.studies._train import Progress as Progress

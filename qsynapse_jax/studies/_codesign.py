@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,38 +11,18 @@ from flax import nnx
 
 from qsynapse_jax import nn
 from qsynapse_jax._fields import quantity
-from qsynapse_jax.codesign import (
-    LadderTask,
-    binary_weighted,
-    design_ladder,
-    ladder_figures,
-    to_increment,
-    to_series,
-)
+from qsynapse_jax.codesign import LadderTask, binary_weighted, design_ladder, ladder_figures, to_increment, to_series
 from qsynapse_jax.datasets import Dataset, load
-from qsynapse_jax.studies._codesign_config import CodesignConfig
-from qsynapse_jax.studies._progress import Progress, Silent
+from qsynapse_jax.studies._config import CodesignConfig
 from qsynapse_jax.studies._record import Record, TextTable, claim
-from qsynapse_jax.studies._store import CHECKPOINT_SECONDS, RunFolder
-from qsynapse_jax.training import fit
+from qsynapse_jax.studies._store import RunFolder
+from qsynapse_jax.studies._train import Progress, train
 
 # Draws of codes and devices that the table averages over; none of them is seen by the search.
 _DRAWS = 3
 _BATCH = 256
 # Steps between two lines of a log.
 _LINE = 50
-PLAIN, AT_FOUND, CLOSED, FOUND = "R, 2R, 4R", "R as found", "closed form", "found"
-# Label, unit, and the factor that brings SI to that unit.
-QUANTITIES = {
-    "cell_inl": ("INL of a cell alone", "LSB", 1),
-    "cell_dnl": ("DNL of a cell alone", "LSB", 1),
-    "tile_inl": ("INL of a tile, on average", "LSB", 1),
-    "error": ("rms error of weights", "LSB", 1),
-    "gain": ("gain behind the wires", "", 1),
-    "power": ("read power of a tile", "uW", 1e6),
-    "area": ("resistors of a weight", "um2", 1e12),
-    "accuracy": ("test accuracy", "%", 1),
-}
 
 
 @dataclass
@@ -51,6 +31,7 @@ class CodesignResult:
 
     Attributes:
         config: what was asked.
+        QUANTITIES: label, unit, and the factor that brings SI to that unit, by name of the quantity.
         designs: branch resistors [ohm] by name: as begun ("R, 2R, 4R"), plain ("R as found") and in closed form at the
             first resistor found, "found", and rounded where that is asked for.
         measured: by name of the design and of the quantity, a number per draw, in the units of `QUANTITIES`.
@@ -58,30 +39,35 @@ class CodesignResult:
         levels: mean and spread of the levels of a full tile, and their rms error [LSB], by design.
     """
 
+    QUANTITIES: ClassVar[dict[str, tuple[str, str, float]]] = {
+        "cell_inl": ("INL of a cell alone", "LSB", 1),
+        "cell_dnl": ("DNL of a cell alone", "LSB", 1),
+        "tile_inl": ("INL of a tile, on average", "LSB", 1),
+        "error": ("rms error of weights", "LSB", 1),
+        "gain": ("gain behind the wires", "", 1),
+        "power": ("read power of a tile", "uW", 1e6),
+        "area": ("resistors of a weight", "um2", 1e12),
+        "accuracy": ("test accuracy", "%", 1),
+    }
     config: CodesignConfig
     designs: dict[str, np.ndarray]
     objective: np.ndarray
     measured: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     levels: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
-    @property
-    def advised(self) -> np.ndarray:
-        """The resistors to use [ohm]: as found, or as they can be made."""
-        return list(self.designs.values())[-1]
+    def advice(self) -> str:
+        """The resistors to use [ohm], as found, or as they can be made, in words."""
+        *_, advised = self.designs.values()
+        return f"Use these resistors [ohm]: {', '.join(_shown(r) for r in advised)}"
 
     def record(self, wall_time_s: float) -> Record:
         """The record of this search."""
-        figures = [
-            claim(
-                f"{name}: {design}",
-                QUANTITIES[name][1],
-                drawn,
-                label=f"{QUANTITIES[name][0]}, {design}",
-                note="over draws of codes and devices",
-            )
-            for design, quantities in self.measured.items()
-            for name, drawn in quantities.items()
-        ]
+        figures = []
+        for design, quantities in self.measured.items():
+            for name, drawn in quantities.items():
+                label, unit, _ = self.QUANTITIES[name]
+                note = "over draws of codes and devices"
+                figures.append(claim(f"{name}: {design}", unit, drawn, label=f"{label}, {design}", note=note))
         data = {"objective": self.objective}
         data |= {f"resistors/{name}": r for name, r in self.designs.items()}
         data |= {f"levels/{name}/{key}": x for name, level in self.levels.items() for key, x in level.items()}
@@ -91,22 +77,20 @@ class CodesignResult:
             (self.config.seed,),
             wall_time_s,
             figures,
-            tables={"resistors": self.resistor_table(), "measured": self.measured_table()},
+            tables={"resistors": self._resistor_table(), "measured": self._measured_table()},
             data=data,
             notes=self.config.hardware(),
         )
 
-    def resistor_table(self) -> TextTable:
-        """The resistors of every design."""
+    def _resistor_table(self) -> TextTable:
         branches = enumerate(zip(*self.designs.values(), strict=True))
-        rows = [[str(k), *(shown_resistor(float(r)) for r in row)] for k, row in branches]
+        rows = [[str(k), *map(_shown, row)] for k, row in branches]
         return TextTable("Branch resistors [ohm], most significant first", ["branch", *self.designs], rows)
 
-    def measured_table(self) -> TextTable:
-        """What every design is worth."""
+    def _measured_table(self) -> TextTable:
         rows = []
         for name in next(iter(self.measured.values())):
-            label, unit, _ = QUANTITIES[name]
+            label, unit, _ = self.QUANTITIES[name]
             digits = "{:.2f}" if name == "accuracy" else "{:,.3g}"
             means = (digits.format(np.mean(design[name])) for design in self.measured.values())
             rows.append([f"{label} [{unit}]" if unit else label, *means])
@@ -114,13 +98,13 @@ class CodesignResult:
         return TextTable(title, ["quantity", *self.measured], rows)
 
 
-def shown_resistor(r: float) -> str:
+def _shown(r: Any) -> str:
     """A resistance to the ohm, or to four digits below a kiloohm [ohm]."""
-    return f"{r:,.0f}" if r >= 1e3 else f"{r:.4g}"
+    return f"{float(r):,.0f}" if r >= 1e3 else f"{float(r):.4g}"
 
 
 def run_codesign(
-    config: CodesignConfig, progress: Progress | None = None, *, run: RunFolder | None = None
+    config: CodesignConfig, progress: Progress = Progress(), *, run: RunFolder | None = None
 ) -> CodesignResult:
     """Searches for resistors, and measures them beside those they should replace.
 
@@ -129,7 +113,6 @@ def run_codesign(
         progress: who listens.
         run: where the checkpoints of the network go; the search itself begins anew when it is continued.
     """
-    progress = progress or Silent()
     data = None if config.dataset == "none" else load(config.dataset, seed=config.seed)
     network = None if data is None else _network(config, data, progress, run)
     found = _search(config, data, network, progress)
@@ -143,20 +126,16 @@ def _network(config: CodesignConfig, data: Dataset, progress: Progress, run: Run
     software = nn.mlp((data.x_train.shape[1], *config.hidden, data.n_classes), rngs=nnx.Rngs(config.seed))
     small = len(data.x_train) < 10_000
     epochs, batch_size = (25, 64) if small else (3, 512)
-    progress.stage("float network", epochs * max(1, len(data.x_train) // batch_size))
-    fit(
+    train(
         software,
-        data.train,
-        data.test,
-        key=jax.random.key(config.seed),
+        data,
+        progress,
+        title="float network",
+        checkpoint=None if run is None else run.checkpoints / "float",
+        seed=config.seed,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=1e-2 if small else 2e-3,
-        on_step=progress.step,
-        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, f"test {100 * e.accuracy:.2f} %"),
-        checkpoint=None if run is None else run.checkpoints / "float",
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-        resume=run is not None,
     )
     task = config.task()
     # The full scales of the layers are found on even levels, as every design shall have them.
@@ -189,13 +168,12 @@ def _search(config: CodesignConfig, data: Dataset | None, network: Any, progress
 
 
 def _designs(config: CodesignConfig, found: np.ndarray) -> dict[str, np.ndarray]:
-    """Resistors by name: as begun, plain and in closed form at the first resistor found, found, as they can be made."""
-    cell, first = config.cell, float(found[0])
+    cell, plain, first = config.cell, config.task().plain, float(found[0])
     designs = {
-        PLAIN: np.asarray(config.plain()),
-        AT_FOUND: np.asarray(config.task().plain(first)),
-        CLOSED: np.asarray(binary_weighted(cell.bits, first, float(cell.r_on), float(cell.r_off))),
-        FOUND: found,
+        "R, 2R, 4R": np.asarray(plain(float(cell.r_unit))),
+        "R as found": np.asarray(plain(first)),
+        "closed form": np.asarray(binary_weighted(cell.bits, first, float(cell.r_on), float(cell.r_off))),
+        "found": found,
     }
     if config.series is not None:
         designs[config.series] = to_series(found, config.series)
@@ -208,20 +186,20 @@ def _measure(result: CodesignResult, data: Dataset | None, network: Any, progres
     """Every quantity of every design, on draws of codes and devices that the search did not see."""
     config, task = result.config, result.config.task()
     test = None if data is None else tuple(map(jnp.asarray, data.test))
+    keys = [jax.random.key(1_000_003 * (config.seed + 1) + draw) for draw in range(_DRAWS)]
     progress.stage(f"measuring {len(result.designs)} designs", _DRAWS * len(result.designs))
     for number, (name, r) in enumerate(result.designs.items()):
-        resistors, quantities = jnp.asarray(r, jnp.float32), {}
-        for draw in range(_DRAWS):
-            key = jax.random.key(1_000_003 * (config.seed + 1) + draw)
+        resistors, measured = jnp.asarray(r, jnp.float32), {}
+        for draw, key in enumerate(keys):
             found = ladder_figures(task, resistors, key=key)
-            drawn = {name: getattr(found, name) for name in QUANTITIES if name != "accuracy"}
+            drawn = {name: getattr(found, name) for name in result.QUANTITIES if name != "accuracy"}
             if test is not None:
                 drawn["accuracy"] = 100 * _written_accuracy(*nnx.split(network), task, resistors, *test, key)
             for quantity_name, value in drawn.items():
-                quantities.setdefault(quantity_name, []).append(QUANTITIES[quantity_name][2] * float(value))
+                measured.setdefault(quantity_name, []).append(result.QUANTITIES[quantity_name][2] * float(value))
             progress.step(_DRAWS * number + draw + 1)
-        result.measured[name] = quantities
-        result.levels[name] = _levels(task, resistors, jax.random.key(1_000_003 * (config.seed + 1)))
+        result.measured[name] = measured
+        result.levels[name] = _levels(task, resistors, keys[0])
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,9 +1,10 @@
-"""What can be set in the four-way comparison, and what it means in ohm and siemens."""
+"""What can be set in the studies, and what it means in ohm and siemens."""
 
 import dataclasses
 import math
 import types
 import typing
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qsynapse_jax._fields import quantity
-from qsynapse_jax.cells import Differential, Ladder
+from qsynapse_jax.cells import Differential, Ladder, Resistor
+from qsynapse_jax.codesign import SERIES, Bounded, LadderTask, Priorities
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.studies._record import RecordError
+from qsynapse_jax.devices import Switch
 from qsynapse_jax.tile import Tile
 
 
@@ -64,16 +66,23 @@ class NetworkConfig:
     seed: int = 0
     """Seed of initial weights and sample order."""
 
+    @classmethod
+    def demo(cls, seed: int = 0) -> "NetworkConfig":
+        """A network small enough for a minute, behind wires harsh enough to matter.
+
+        Wires: 7-10 nm node with a transistor per cell, 7.06 ohm per cell along the word line and 21.2 ohm along the bit
+        line, from the width, aspect ratio and resistivity in NeuroSim V1.3
+        (github.com/neurosim/DNN_NeuroSim_V1.3, Param.cpp) and a cell of 4 x 12 wire widths.
+        """
+        cell = CellConfig(bits=3, r_unit=8e3, r_on=400.0, r_off=400e3)
+        return cls(cell=cell, r_word=7.06, r_bit=21.2, seed=seed)
+
     def __post_init__(self):
-        positive = {
-            "epochs": self.passes,
-            "batch_size": self.samples_per_step,
-            "learning_rate": self.learning_rate,
-        }
+        positive = {"epochs": self.passes, "batch_size": self.samples_per_step, "learning_rate": self.learning_rate}
         for name, value in positive.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"Argument `{name}` must be positive and finite, but is {value}.")
-        check_sizes(self.hidden_sizes)
+        _check_sizes(self.hidden_sizes)
         if len(self.tile_shape) not in (1, 2) or min(self.tile_shape) < 1:
             raise ValueError(f"Argument `tile_shape` must be one or two positive integers, but is {self.tile_shape}.")
         object.__setattr__(self, "tile_shape", (self.tile_shape[0], self.tile_shape[-1]))
@@ -86,24 +95,23 @@ class NetworkConfig:
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
-        """Hidden layer sizes, the data set's own where none were given."""
-        if self.hidden is not None:
-            return self.hidden
-        return (64,) if self.dataset == "digits" else (256,)
+        """Hidden layer sizes, those that suit the data set where none were given."""
+        return self._given(self.hidden, digits=(64,), larger=(256,))
 
     @property
     def passes(self) -> int:
-        """Epochs, the data set's own where none were given."""
-        if self.epochs is not None:
-            return self.epochs
-        return 25 if self.dataset == "digits" else 4
+        """Epochs, likewise."""
+        return self._given(self.epochs, digits=25, larger=4)
 
     @property
     def samples_per_step(self) -> int:
-        """Batch size, the data set's own where none was given."""
-        if self.batch_size is not None:
-            return self.batch_size
-        return 64 if self.dataset == "digits" else 1024
+        """Batch size, likewise."""
+        return self._given(self.batch_size, digits=64, larger=1024)
+
+    def _given(self, value: Any, *, digits: Any, larger: Any) -> Any:
+        if value is not None:
+            return value
+        return digits if self.dataset == "digits" else larger
 
     def wires(self) -> Wires:
         """Wires of every tile."""
@@ -136,41 +144,142 @@ class NetworkConfig:
         ]
 
 
-DEMO: dict[str, Any] = {
-    "dataset": "digits",
-    "cell": CellConfig(bits=3, r_unit=8e3, r_on=400.0, r_off=400e3),
-    "tile_shape": (64, 64),
-    "r_word": 7.06,
-    "r_bit": 21.2,
-}
-"""A network small enough for a minute, behind wires harsh enough to matter.
+@dataclass(frozen=True)
+class CodesignConfig:
+    """Find branch resistors for given switches, spread and wires, by gradient through all of them."""
 
-Wires: 7-10 nm node with a transistor per cell, 7.06 ohm per cell along the word line and 21.2 ohm along the bit line,
-from the width, aspect ratio and resistivity in NeuroSim V1.3 (github.com/neurosim/DNN_NeuroSim_V1.3, Param.cpp)
-and a cell of 4 x 12 wire widths.
-"""
+    cell: CellConfig = field(default_factory=lambda: CellConfig(bits=4, r_unit=8e3, r_on=400.0, r_off=400e3))
+    tile_shape: tuple[int, ...] = (64, 64)
+    """Word lines and bit lines of a tile; one number is a square tile."""
+    r_word: float = 2.12
+    """Word-line segment [ohm]; default 22 nm with a transistor per cell (NeuroSim V1.3 geometry)."""
+    r_bit: float = 6.36
+    """Bit-line segment [ohm], likewise."""
+    sigma_on: float = 0.1
+    """Spread of ln r_on from device to device."""
+    sigma_off: float = 0.4
+    """Spread of ln r_off from device to device."""
+    sigma_r: float = 0.01
+    """Relative mismatch of the smallest resistor; 2^k of it in series match 2^(k/2) times better."""
+    r_min: float | None = None
+    """Least resistor allowed [ohm]; a quarter of r_unit where not given."""
+    r_max: float | None = None
+    """Largest resistor allowed [ohm]; 64 times 2^(bits-1) r_unit where not given."""
+    error: float = 1.0
+    """How much the error of the weights counts: factor of its logarithm."""
+    inl: float = 0.0
+    """How much INL counts: factor of the mean squared INL of a cell alone [LSB^2]."""
+    network: float = 1.0
+    """How much the loss of the network counts: factor of its cross-entropy."""
+    power: float = 0.0
+    """How much read power counts, in units of what r_unit takes."""
+    area: float = 0.0
+    """How much resistor area counts, likewise."""
+    dataset: str = "digits"
+    """Data set of the network: digits (offline), mnist, fashion_mnist, or none."""
+    hidden: tuple[int, ...] = (64,)
+    """Hidden layer sizes of the network."""
+    steps: int = 150
+    """Steps of the search, each with new codes, devices and samples."""
+    series: str | None = None
+    """Round what was found to preferred numbers: E6, E12, E24, E48, E96 or E192."""
+    increment: float | None = None
+    """Round what was found to multiples of this [ohm]."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    def __post_init__(self):
+        if self.series is not None and self.increment is not None:
+            raise ValueError("Give either `series` or `increment`, not both.")
+        if self.series is not None and self.series not in SERIES:
+            raise ValueError(f"Argument `series` must be one of {', '.join(SERIES)}, but is {self.series!r}.")
+        if self.increment is not None and not (np.isfinite(self.increment) and self.increment > 0):
+            raise ValueError(f"Argument `increment` must be positive and finite [ohm], but is {self.increment}.")
+        shape = self.tile_shape
+        if len(shape) not in (1, 2) or min(shape) < 2 or shape[-1] % 2:
+            raise ValueError(
+                f"Argument `tile_shape` must be one or two integers of at least 2, bit lines even, but is {shape}."
+            )
+        object.__setattr__(self, "tile_shape", (shape[0], shape[-1]))
+        _check_sizes(self.hidden)
+        if self.steps < 1:
+            raise ValueError(f"Argument `steps` must be positive, but is {self.steps}.")
+        # Built once here, so that what is wrong is said before any work.
+        self._ladder_warning()
+        self.start()
+        self.priorities()
+
+    def task(self) -> LadderTask:
+        """What is given."""
+        cell = self.cell
+        return LadderTask(
+            cell.bits,
+            Switch(float(cell.r_on), float(cell.r_off), sigma_on_device=self.sigma_on, sigma_off_device=self.sigma_off),
+            Resistor(sigma_unit=self.sigma_r),
+            Wires(r_word=float(self.r_word), r_bit=float(self.r_bit)),
+            (self.tile_shape[0], self.tile_shape[-1]),
+        )
+
+    def start(self) -> Bounded:
+        """Where the search begins, and its bounds."""
+        plain = self.task().plain(float(self.cell.r_unit))
+        least, most = float(plain[0]), float(plain[-1])
+        low = least / 4 if self.r_min is None else self.r_min
+        high = 64 * most if self.r_max is None else self.r_max
+        if not (0 < low <= least and most <= high < np.inf):
+            ends = f"{quantity(least, 'ohm')} to {quantity(most, 'ohm')}"
+            raise ValueError(
+                f"Arguments `r_min` and `r_max` must enclose the plain ladder that the search begins with, {ends}, but "
+                f"are {low:g} and {high:g} ohm: begin elsewhere with `--r-unit`."
+            )
+        return Bounded(plain, float(low), float(high))
+
+    def priorities(self) -> Priorities:
+        """What counts."""
+        network = self.network if self.dataset != "none" else 0.0
+        return Priorities(error=self.error, inl=self.inl, network=network, power=self.power, area=self.area)
+
+    def _ladder_warning(self) -> str | None:
+        """What a plain ladder of these switches has to be warned of, if anything."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.cell.build()
+        return str(caught[0].message) if caught else None
+
+    def hardware(self) -> list[str]:
+        """What is given, in words."""
+        cell, start, warning = self.cell, self.start(), self._ladder_warning()
+        on, off, least, most = (quantity(float(r), "ohm") for r in (cell.r_on, cell.r_off, start.low, start.high))
+        shares = (f"{100 * s:.3g} %" for s in (self.sigma_on, self.sigma_off, self.sigma_r))
+        return [
+            f"switch: {on} on, {off} off (on/off {cell.r_off / cell.r_on:.4g})",
+            "spread: {} on, {} off, {} R".format(*shares),
+            f"wires:  {self.r_word:g} ohm per word-line segment, {self.r_bit:g} ohm per bit-line segment",
+            f"tile:   {self.tile_shape[0]} word lines x {self.tile_shape[-1]} bit lines, "
+            f"two {cell.bits}-bit ladders per weight",
+            f"bounds: {least} to {most} for every resistor",
+            *([f"note:   {warning}"] if warning else []),
+        ]
 
 
-def check_sizes(hidden: tuple[int, ...]) -> None:
+def _check_sizes(hidden: tuple[int, ...]) -> None:
     """Layers hold at least one unit each."""
     if min(hidden, default=1) < 1:
         raise ValueError(f"Argument `hidden` must hold positive layer sizes, but is {hidden}.")
 
 
 def read_config(kind: type, content: Any, path: Path) -> Any:
-    """A configuration from the JSON values of a record at `path`, or a `RecordError` that names the setting."""
+    """A configuration from the JSON values of a record at `path`, or a `ValueError` that names the setting."""
     if not isinstance(content, dict):
-        raise RecordError(f"{path} holds no configuration: {content!r:.60} is no object.")
+        raise ValueError(f"{path} holds no configuration: {content!r:.60} is no object.")
     hints = typing.get_type_hints(kind)
-    names = [one.name for one in dataclasses.fields(kind)]
-    odd = sorted(set(content) ^ set(names))
-    if odd:
-        raise RecordError(f"{path} holds no configuration of this study: `{odd[0]}` is unknown or missing.")
-    values = {name: _read_value(hints[name], content[name], name, path) for name in names}
+    if odd := sorted(content.keys() ^ hints.keys()):
+        raise ValueError(f"{path} holds no configuration of this study: `{odd[0]}` is unknown or missing.")
+    values = {name: _read_value(hint, content[name], name, path) for name, hint in hints.items()}
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
-        raise RecordError(f"{path} holds a configuration that cannot be: {error}") from None
+        raise ValueError(f"{path} holds a configuration that cannot be: {error}") from None
 
 
 def _read_value(hint: Any, value: Any, name: str, path: Path) -> Any:
@@ -186,5 +295,5 @@ def _read_value(hint: Any, value: Any, name: str, path: Path) -> Any:
         return float(value)
     wanted = (int, float) if hint is float else hint
     if not isinstance(wanted, type | tuple) or not isinstance(value, wanted) or isinstance(value, bool):
-        raise RecordError(f"{path} holds a configuration that cannot be: `{name}` is {value!r:.60}.")
+        raise ValueError(f"{path} holds a configuration that cannot be: `{name}` is {value!r:.60}.")
     return value

@@ -3,9 +3,8 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +15,11 @@ from qsynapse_jax import nn
 from qsynapse_jax.crossbar import solve
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.studies._config import NetworkConfig, read_config
-from qsynapse_jax.studies._progress import Progress, Silent
 from qsynapse_jax.studies._record import Record, TextTable, check_file, claim
-from qsynapse_jax.studies._store import CHECKPOINT_SECONDS, RECORD, RunFolder, find_run
+from qsynapse_jax.studies._store import RECORD, WEIGHTS, RunFolder, find_run
+from qsynapse_jax.studies._train import Progress, train
 from qsynapse_jax.studies._weights import read_models, write_models
-from qsynapse_jax.training import Epoch, accuracy, fit
-
-ROWS = {
-    "float": "float software",
-    "quantized": "quantized, ideal wires",
-    "deployed": "same weights, resistive wires",
-    "circuit": "trained through the circuit",
-}
-WEIGHTS = "weights.npz"
+from qsynapse_jax.training import Epoch, accuracy
 
 
 @dataclass
@@ -36,6 +27,7 @@ class NetworkResult:
     """What the study found.
 
     Attributes:
+        ROWS: the networks of the table in words, by name.
         config: what was asked.
         layers: sizes of the layers, from inputs to classes.
         test_samples: how many samples the accuracies are shares of.
@@ -44,8 +36,15 @@ class NetworkResult:
         networks: the trained networks, by name.
         seconds: time to train each [s], by name.
         views: arrays for the pictures, by name.
+        continued: whether an interrupted run was continued.
     """
 
+    ROWS: ClassVar[dict[str, str]] = {
+        "float": "float software",
+        "quantized": "quantized, ideal wires",
+        "deployed": "same weights, resistive wires",
+        "circuit": "trained through the circuit",
+    }
     config: NetworkConfig
     layers: tuple[int, ...]
     test_samples: int
@@ -54,10 +53,14 @@ class NetworkResult:
     networks: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     views: dict[str, np.ndarray] = field(default_factory=dict)
+    continued: bool = False
 
-    def record(self, wall_time_s: float, notes: tuple[str, ...] = ()) -> Record:
+    def record(self, wall_time_s: float) -> Record:
         """The record of this run; its weights are written apart."""
-        figures = [claim(f"test_accuracy_{name}", "%", [x], label=ROWS[name]) for name, x in self.accuracies.items()]
+        found, layers = self.accuracies, "-".join(map(str, self.layers))
+        table = _table(found, self.test_samples, f"{self.config.dataset}, {layers} network, seed {self.config.seed}")
+        notes = ["continued: times are those after the last interruption"] if self.continued else []
+        figures = [claim(f"test_accuracy_{name}", "%", [x], label=self.ROWS[name]) for name, x in found.items()]
         figures += [claim(f"time_to_train_{name}", "s", [x]) for name, x in self.seconds.items()]
         history = {
             f"history/{name}/{what}": np.array([getattr(epoch, what) for epoch in epochs])
@@ -70,20 +73,14 @@ class NetworkResult:
             (self.config.seed,),
             wall_time_s,
             figures,
-            tables={"accuracy": self.table()},
+            tables={"accuracy": table},
             data=history | self.views,
             notes=(*self.config.hardware(), *notes),
         )
 
-    def table(self) -> TextTable:
-        """Accuracy of every row beside its distance from float."""
-        layers = "-".join(map(str, self.layers))
-        title = f"{self.config.dataset}, {layers} network, seed {self.config.seed}"
-        return accuracy_table(self.accuracies, self.test_samples, title)
-
 
 def run_network(
-    config: NetworkConfig, progress: Progress | None = None, *, run: RunFolder | None = None
+    config: NetworkConfig, progress: Progress = Progress(), *, run: RunFolder | None = None
 ) -> NetworkResult:
     """Trains the float network, then from its weights the quantized and the circuit one, equally long.
 
@@ -92,9 +89,8 @@ def run_network(
         progress: who listens.
         run: where checkpoints and the weights go; nowhere if it is not given.
     """
-    progress = progress or Silent()
     data = load(config.dataset, seed=config.seed)
-    result = NetworkResult(config, _sizes(config, data), len(data.y_test))
+    result = NetworkResult(config, _sizes(config, data), len(data.y_test), continued=run is not None and run.continued)
     software = nn.mlp(result.layers, rngs=nnx.Rngs(config.seed))
     _train("float", software, result, data, progress, run)
     for name, network in _on_crossbars(software, config).items():
@@ -111,7 +107,7 @@ def evaluate_run(folder: Path) -> tuple[TextTable, list[str]]:
     """The table of a run, computed anew from its weights, and what has to be said of it.
 
     Raises:
-        RecordError: no complete run, or files that do not belong together.
+        ValueError: no complete run, or files that do not belong together.
     """
     record, path = find_run(folder), folder / RECORD
     if record.name != "network":
@@ -125,18 +121,18 @@ def evaluate_run(folder: Path) -> tuple[TextTable, list[str]]:
     accuracies = _accuracies(_rows(networks), data)
     before = {one.name: one.ours for one in record.figures}
     notes = [
-        f"{ROWS[name]}: {value:.2f} % here, {before.get(f'test_accuracy_{name}')} % in {path}."
+        f"{NetworkResult.ROWS[name]}: {value:.2f} % here, {before.get(f'test_accuracy_{name}')} % in {path}."
         for name, value in accuracies.items()
         # Six digits are kept.
         if abs(value - (before.get(f"test_accuracy_{name}") or 0)) > 1e-3
     ]
-    return accuracy_table(accuracies, len(data.y_test), f"{config.dataset}, from {weights}"), notes
+    return _table(accuracies, len(data.y_test), f"{config.dataset}, from {weights}"), notes
 
 
-def accuracy_table(accuracies: Mapping[str, float], test_samples: int, title: str) -> TextTable:
+def _table(accuracies: Mapping[str, float], test_samples: int, title: str) -> TextTable:
     """Accuracy of every row beside its distance from float."""
     rows = []
-    for name, label in ROWS.items():
+    for name, label in NetworkResult.ROWS.items():
         change = "" if name == "float" else f"{accuracies[name] - accuracies['float']:+.2f} points"
         rows.append([label, f"{accuracies[name]:.2f} %", change])
     return TextTable(title, ["network", f"test accuracy ({test_samples:,} samples)", "against float"], rows)
@@ -154,10 +150,8 @@ def _on_crossbars(software: Any, config: NetworkConfig) -> dict[str, Any]:
 
 def _rows(networks: Mapping[str, Any]) -> dict[str, Any]:
     """The network of every row of the table; the deployed one is on the tiles of the one trained on them."""
-    return {
-        **networks,
-        "deployed": nn.convert(networks["quantized"], _first_kernel(networks["circuit"]).tile.get_value()),
-    }
+    tile = _first_kernel(networks["circuit"]).tile.get_value()
+    return {**networks, "deployed": nn.convert(networks["quantized"], tile)}
 
 
 def _first_kernel(network: Any) -> Any:
@@ -166,28 +160,24 @@ def _first_kernel(network: Any) -> Any:
 
 def _accuracies(rows: Mapping[str, Any], data: Dataset) -> dict[str, float]:
     """Test accuracy of every row [%]. The two behind wires share one compilation of their circuits."""
-    return {name: 100 * float(accuracy(rows[name], *data.test)) for name in ROWS}
+    return {name: 100 * float(accuracy(rows[name], *data.test)) for name in NetworkResult.ROWS}
 
 
 def _train(
     name: str, network: Any, result: NetworkResult, data: Dataset, progress: Progress, run: RunFolder | None
 ) -> None:
     config = result.config
-    progress.stage(ROWS[name], config.passes * max(1, len(data.x_train) // config.samples_per_step))
     start = time.perf_counter()
-    result.histories[name] = fit(
+    result.histories[name] = train(
         network,
-        data.train,
-        data.test,
-        key=jax.random.key(config.seed),
+        data,
+        progress,
+        title=result.ROWS[name],
+        checkpoint=None if run is None else run.checkpoints / name,
+        seed=config.seed,
         epochs=config.passes,
         batch_size=config.samples_per_step,
         learning_rate=config.learning_rate,
-        on_step=progress.step,
-        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, f"test {100 * e.accuracy:.2f} %"),
-        checkpoint=None if run is None else run.checkpoints / name,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
-        resume=run is not None,
     )
     result.seconds[name] = time.perf_counter() - start
     result.networks[name] = network
@@ -197,23 +187,21 @@ def _views(rows: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What the pictures show: the first layer's weights behind the wires, and the voltages of one full tile of it."""
     views = {}
     for name in ("deployed", "circuit"):
-        parts = nnx.split(_first_kernel(rows[name]))
-        views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(*parts)
-    views["tile/v_cell"], views["tile/v_read"] = _voltages(*parts)
+        kernel = _first_kernel(rows[name])
+        views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(kernel)
+    views["tile/v_cell"], views["tile/v_read"] = _voltages(kernel)
     return {name: np.asarray(view) for name, view in views.items()}
 
 
-@partial(jax.jit, static_argnums=0)
-def _weights(graphdef: Any, state: Any) -> tuple[jax.Array, jax.Array]:
+@nnx.jit
+def _weights(kernel: Any) -> tuple[jax.Array, jax.Array]:
     """Intended and effective weights of a kernel."""
-    kernel = nnx.merge(graphdef, state)
     return kernel.intended(), kernel.matrix()
 
 
-@partial(jax.jit, static_argnums=0)
-def _voltages(graphdef: Any, state: Any) -> tuple[jax.Array, jax.Array]:
+@nnx.jit
+def _voltages(kernel: Any) -> tuple[jax.Array, jax.Array]:
     """Voltages of the cells of one tile when all of its word lines are driven, and the voltage of the drivers [V]."""
-    kernel = nnx.merge(graphdef, state)
     tile = kernel.tile.get_value()
     # Word lines are split from the last, bit lines from the first: the lower left tile is as full as any.
     g = tile.levels(kernel.master())[-tile.shape[0] :, : tile.shape[1]]

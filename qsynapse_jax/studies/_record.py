@@ -20,11 +20,6 @@ import qsynapse_jax
 from qsynapse_jax._arrays import read_arrays, write_arrays, write_whole
 
 _PACKAGES = ("jax", "jaxlib", "flax", "equinox", "optax", "numpy")
-NO_SEED = "does not depend on the seed"
-
-
-class RecordError(ValueError):
-    """A file of a record cannot be believed; the message names it and says why."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +61,13 @@ def claim(
     paper: float | None = None,
     note: str = "",
 ) -> Claim:
-    """A claim from what was measured.
+    """A `Claim` from what was measured: one number per seed, or one number that is the same for every seed.
 
-    Args:
-        name: as in `Claim`, like `unit`, `reach`, `paper` and `note`.
-        unit: of `values`.
-        values: one number per seed, of which mean and standard deviation are kept; or one number that is the same for
-            every seed.
-        label: the name with spaces where not given.
-        reach: a relation and a limit.
-        paper: the published number.
-        note: what a reader must know.
+    The label is the name with spaces where none is given.
     """
     if isinstance(values, int | float | np.floating):
         mean, spread, seeds = float(values), None, None
-        note = "; ".join(filter(None, [note, NO_SEED]))
+        note = "; ".join(filter(None, [note, "does not depend on the seed"]))
     else:
         mean, seeds = statistics.fmean(values), len(values)
         spread = statistics.stdev(values) if seeds > 1 else None
@@ -93,13 +80,12 @@ def claim(
         ours=_digits(mean),
         spread=None if spread is None else _digits(spread),
         seeds=seeds,
-        holds=None if reach is None else meets(mean, reach),
+        holds=None if reach is None else _meets(mean, reach),
         note=note,
     )
 
 
-def meets(value: float, reach: str) -> bool:
-    """Whether a number is what is asked for, e.g. ">= 97.0"."""
+def _meets(value: float, reach: str) -> bool:
     relation, limit = reach.split()
     return {">=": value >= float(limit), "<=": value <= float(limit)}[relation]
 
@@ -107,6 +93,23 @@ def meets(value: float, reach: str) -> bool:
 def _digits(value: float) -> float | None:
     """Six significant digits: what is small is not rounded to nothing."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"qsynapse_jax": qsynapse_jax.__version__, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _device() -> str:
+    first = jax.devices()[0]
+    if first.platform != "cpu":
+        return f"{first.platform.upper()}: {len(jax.devices())} x {first.device_kind}"
+    processor, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    if info.exists():
+        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        processor = named[0] if named else processor
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU: {processor}, {cores} cores"
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,8 @@ class Record:
         data: arrays by name.
         notes: what a reader must know, e.g. the hardware in words.
         checksums: SHA-256 of the files that belong to the result, by name, and of its `config`.
-        versions: of Python and the packages.
-        device: what it ran on, in words.
+        versions: of Python and the packages that a result depends on.
+        device: the machine in words: accelerator, or processor and the cores that this process may use.
     """
 
     name: str
@@ -145,30 +148,11 @@ class Record:
     data: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     checksums: dict[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=lambda: versions())
-    device: str = field(default_factory=lambda: device())
+    versions: Mapping[str, str] = field(default_factory=_versions)
+    device: str = field(default_factory=_device)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of what a result depends on."""
-    found = {"qsynapse_jax": qsynapse_jax.__version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in _PACKAGES}
-
-
-def device() -> str:
-    """The machine in words: accelerator, or processor and the cores that this process may use."""
-    first = jax.devices()[0]
-    if first.platform != "cpu":
-        return f"{first.platform.upper()}: {len(jax.devices())} x {first.device_kind}"
-    processor, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        processor = named[0] if named else processor
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU: {processor}, {cores} cores"
-
-
-def data_path(path: Path) -> Path:
+def _data_path(path: Path) -> Path:
     """Where the arrays of a record are: data.npz beside result.json, NAME.npz beside NAME.json."""
     return path.with_name("data.npz") if path.stem == "result" else path.with_suffix(".npz")
 
@@ -177,41 +161,34 @@ def write_record(record: Record, path: Path) -> None:
     """Writes a record: first its arrays, then the JSON file that vouches for them."""
     checksums = dict(record.checksums)
     if record.data:
-        write_arrays(data_path(path), record.data)
-        checksums[data_path(path).name] = sha256(data_path(path))
-    content = {one.name: getattr(record, one.name) for one in dataclasses.fields(record) if one.name != "data"}
-    content |= {
-        "config": plain(record.config),
-        "seeds": list(record.seeds),
-        "wall_time_s": round(record.wall_time_s, 2),
-        "checksums": checksums | {"config": sha256(_canonical(plain(record.config)))},
-    }
-    text = _text(plain(content))
+        write_arrays(_data_path(path), record.data)
+        checksums[_data_path(path).name] = sha256(_data_path(path))
+    content = {one.name: plain(getattr(record, one.name)) for one in dataclasses.fields(record) if one.name != "data"}
+    content["wall_time_s"] = round(record.wall_time_s, 2)
+    content["checksums"] = checksums | {"config": sha256(_canonical(content["config"]))}
+    text = _text(content)
     write_whole(path, lambda temporary: temporary.write_text(text))
 
 
 def read_record(path: Path) -> Record:
-    """A record as it was written, or a `RecordError` of one line that names the file that cannot be believed."""
+    """A record as it was written, or a `ValueError` of one line that names the file that cannot be believed."""
     content = read_json(path)
-    names = {one.name for one in dataclasses.fields(Record)} - {"data"}
-    _check_keys(content, names, path)
+    _check_keys(content, _names(Record) - {"data"}, path)
     kinds = {"config": dict, "figures": list, "tables": dict, "notes": list, "checksums": dict, "seeds": list}
     for name, kind in kinds.items():
         if not isinstance(content[name], kind):
-            raise RecordError(f"{path} is no record: `{name}` must be a {kind.__name__}, but is {content[name]!r:.60}.")
+            raise ValueError(f"{path} is no record: `{name}` must be a {kind.__name__}, but is {content[name]!r:.60}.")
     if content["checksums"].get("config") != sha256(_canonical(content["config"])):
-        raise RecordError(f"{path} was changed after it was written: `config` is not the one of the run.")
+        raise ValueError(f"{path} was changed after it was written: `config` is not the one of the run.")
     for one in content["figures"]:
-        _check_keys(one, {part.name for part in dataclasses.fields(Claim)}, path)
+        _check_keys(one, _names(Claim), path)
     for one in content["tables"].values():
-        _check_keys(one, {part.name for part in dataclasses.fields(TextTable)}, path)
+        _check_keys(one, _names(TextTable), path)
     content["figures"] = [Claim(**one) for one in content["figures"]]
     content["tables"] = {name: TextTable(**one) for name, one in content["tables"].items()}
-    data = {}
-    for name in content["checksums"]:
-        if name == data_path(path).name:
-            check_file(path, content["checksums"], name)
-            data = read_arrays(path.with_name(name), subject="The data of a record")
+    data, stored = {}, _data_path(path).name
+    if stored in content["checksums"]:
+        data = read_arrays(check_file(path, content["checksums"], stored), subject="The data of a record")
     return Record(**content, data=data)
 
 
@@ -219,9 +196,9 @@ def check_file(path: Path, checksums: Mapping[str, str], name: str) -> Path:
     """The file `name` beside a record at `path`, if it is there and is the one that belongs to it."""
     file = path.with_name(name)
     if not file.is_file():
-        raise RecordError(f"{path} belongs with {file}, which does not exist.")
+        raise ValueError(f"{path} belongs with {file}, which does not exist.")
     if checksums.get(name) != sha256(file):
-        raise RecordError(f"{file} does not belong to {path}: its checksum is another one.")
+        raise ValueError(f"{file} does not belong to {path}: its checksum is another one.")
     return file
 
 
@@ -230,21 +207,25 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecordError(f"{path} does not exist.") from None
+        raise ValueError(f"{path} does not exist.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is no JSON file that can be read ({error}).") from None
+        raise ValueError(f"{path} is no JSON file that can be read ({error}).") from None
     if not isinstance(content, dict):
-        raise RecordError(f"{path} is no record: it must hold an object, but holds {content!r:.60}.")
+        raise ValueError(f"{path} is no record: it must hold an object, but holds {content!r:.60}.")
     return content
+
+
+def _names(kind: Any) -> set[str]:
+    return {one.name for one in dataclasses.fields(kind)}
 
 
 def _check_keys(content: Any, names: set[str], path: Path) -> None:
     if not isinstance(content, dict):
-        raise RecordError(f"{path} is no record: it must hold an object with {', '.join(sorted(names))}.")
-    unknown, missing = sorted(content.keys() - names), sorted(names - content.keys())
-    if unknown or missing:
-        said = [f"has no `{name}`" for name in missing[:1]] or [f"holds an unknown `{unknown[0]}`"]
-        raise RecordError(f"{path} is no record: it {said[0]}.")
+        raise ValueError(f"{path} is no record: it must hold an object with {', '.join(sorted(names))}.")
+    for name in sorted(names - content.keys()):
+        raise ValueError(f"{path} is no record: it has no `{name}`.")
+    for name in sorted(content.keys() - names):
+        raise ValueError(f"{path} is no record: it holds an unknown `{name}`.")
 
 
 def plain(value: Any) -> Any:
@@ -253,7 +234,7 @@ def plain(value: Any) -> Any:
         return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return [plain(part) for part in value]
     if isinstance(value, np.generic):
         return plain(value.item())

@@ -1,4 +1,4 @@
-"""Where a study's files go: one file, or the folder of a run that is complete or absent, whatever ends the process.
+"""Where a study's files go: the folder of a run, which is complete or absent, whatever ends the process.
 
 A run is written into `OUT.partial`, beside its place, and renamed to `OUT` when all of it is there. Its record is the
 last file written, so a partial run that has one is complete and only has to be moved. A lock on a file in it, which
@@ -10,27 +10,26 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from qsynapse_jax._arrays import write_whole
-from qsynapse_jax.studies._record import Record, RecordError, plain, read_json, read_record, sha256, write_record
+from qsynapse_jax.studies._record import Record, plain, read_json, read_record, sha256, write_record
 from qsynapse_jax.training import DivergedError
 
-RECORD = "result.json"
-# Work that a killed run loses at most, besides the epoch it is in; a checkpoint per epoch would cost the demo 10 %.
-CHECKPOINT_SECONDS = 5.0
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks: two runs for one folder are then the user's to avoid.
+    fcntl = None
+
+RECORD, WEIGHTS = "result.json", "weights.npz"
 _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED = "run.json", "lock", "checkpoints", "replaced"
 # What a run may consist of: only a folder of nothing else is ever replaced.
-_OURS = {RECORD, "data.npz", "weights.npz", _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED}
+_OURS = {RECORD, "data.npz", WEIGHTS, _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED}
 _TRY_ANOTHER = "choose a new name with `--out DIR`, or give `--overwrite`"
-
-
-class OutputError(OSError):
-    """The output folder or file cannot be used; the message says why."""
 
 
 class RunFolder:
@@ -67,9 +66,9 @@ class RunFolder:
         place = self.out.resolve()
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         with _signals_wait():
-            if is_used(place):
+            if _is_used(place):
                 if not self.overwrite:
-                    raise OutputError(f"{self.out} was written by something else meanwhile; {_TRY_ANOTHER}.")
+                    raise FileExistsError(f"{self.out} was written by something else meanwhile; {_TRY_ANOTHER}.")
                 _check_replaceable(place, self.out)
                 # Within the partial run, where whoever comes after a kill finds it.
                 place.rename(self.folder / _REPLACED)
@@ -78,17 +77,6 @@ class RunFolder:
         shutil.rmtree(place / _REPLACED, ignore_errors=True)
         for name in (_SETTINGS, _LOCK):
             (place / name).unlink(missing_ok=True)
-
-    def situation(self) -> str:
-        """What is on disk, in a sentence, and how to go on."""
-        if self.complete:
-            return f"The run in {self.out} is complete."
-        kept = f"What was finished is kept in {self.shown}: give `--resume` to continue, `--overwrite` to begin anew."
-        return kept + (f" {self.out} is as it was." if is_used(self.out) else "")
-
-    def discard(self) -> None:
-        """Removes the partial run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def clear(self, *, temporary_only: bool) -> None:
         """Removes what a killed process left: files that it was about to rename, or all but the lock."""
@@ -115,7 +103,7 @@ def run_folder(
         resume: continue a partial run; where there is none, begin one; where it is complete, say so.
 
     Raises:
-        OutputError: a folder that is used, is being used, or cannot be written.
+        OSError: a folder that is used, is being used, or cannot be written.
         ValueError: a run of another configuration, the differences listed.
     """
     run, settings = RunFolder(out), {"name": name, "config": plain(config)}
@@ -138,14 +126,19 @@ def run_folder(
 
 def _leave(run: RunFolder, error: BaseException) -> None:
     """After an error of the study, which would come again, nothing is kept; after anything else what was finished."""
+    if run.complete:
+        error.add_note(f"The run in {run.out} is complete.")
+        return
     nothing = not (run.checkpoints.exists() or (run.folder / RECORD).exists())
     may_go_well = not isinstance(error, Exception) or isinstance(error, OSError | RuntimeError | MemoryError)
-    would_come_again = not may_go_well or isinstance(error, DivergedError)
-    if not run.complete and (nothing or would_come_again):
-        run.discard()
-        error.add_note("Nothing was written." + (f" {run.out} is as it was." if is_used(run.out) else ""))
+    if nothing or not may_go_well or isinstance(error, DivergedError):
+        shutil.rmtree(run.folder, ignore_errors=True)
+        situation = "Nothing was written."
     else:
-        error.add_note(run.situation())
+        situation = (
+            f"What was finished is kept in {run.shown}: give `--resume` to continue, `--overwrite` to begin anew."
+        )
+    error.add_note(situation + (f" {run.out} is as it was." if _is_used(run.out) else ""))
 
 
 def _is_temporary(path: Path) -> bool:
@@ -153,7 +146,7 @@ def _is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.suffix in (".json", ".npz", ".png")
 
 
-def is_used(folder: Path) -> bool:
+def _is_used(folder: Path) -> bool:
     """Whether there is anything in the folder, or it is no folder at all."""
     return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
 
@@ -161,28 +154,28 @@ def is_used(folder: Path) -> bool:
 def _check_place(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resume: bool) -> None:
     out = run.out
     if out.exists() and not out.is_dir():
-        raise OutputError(
+        raise OSError(
             f"Argument `out` must be a folder that can be written, but {out} is a file; choose another with "
             "`--out DIR`."
         )
     if out.is_mount():
-        raise OutputError(
+        raise OSError(
             f"Argument `out` must be a folder that can be moved, but {out} is the root of a file system; choose a new "
             f"folder in it, e.g. `--out {out / 'run'}`."
         )
-    if not is_used(out):
+    if not _is_used(out):
         return
     if resume and not run.folder.exists():
-        record = read_record(out / RECORD) if (out / RECORD).exists() else None
-        if record is None:
-            raise OutputError(f"{out} holds files of another kind; choose a new name with `--out DIR`.")
+        if not (out / RECORD).exists():
+            raise FileExistsError(f"{out} holds files of another kind; choose a new name with `--out DIR`.")
+        record = read_record(out / RECORD)
         _check_same(settings, {"name": record.name, "config": record.config}, f"the run in {out}")
         run.complete = True
     elif overwrite:
         _check_replaceable(out, out)
     elif not resume:
         left = f" A partial run is in {run.shown}: `--resume` continues it." if run.folder.exists() else ""
-        raise OutputError(f"{out} is used already; {_TRY_ANOTHER}.{left}")
+        raise FileExistsError(f"{out} is used already; {_TRY_ANOTHER}.{left}")
 
 
 def _check_replaceable(place: Path, shown: Path) -> None:
@@ -191,7 +184,7 @@ def _check_replaceable(place: Path, shown: Path) -> None:
     foreign = sorted(path.name for path in paths if path.name not in _OURS and path.suffix != ".png")
     if foreign or not {RECORD, _SETTINGS} & {path.name for path in paths}:
         why = f"`{foreign[0]}` in it is no file of a run" if foreign else "it holds no run"
-        raise OutputError(f"{shown} is not replaced, because {why}; choose a new name with `--out DIR`.")
+        raise FileExistsError(f"{shown} is not replaced, because {why}; choose a new name with `--out DIR`.")
 
 
 def _prepare(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resume: bool) -> None:
@@ -201,7 +194,7 @@ def _prepare(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resum
     if replaced.exists() and not run.out.exists() and not resume:
         replaced.rename(run.out.resolve())
     if left and not resume and not overwrite:
-        raise OutputError(
+        raise FileExistsError(
             f"{run.shown} holds a partial run: give `--resume` to continue it, `--overwrite` to begin anew."
         )
     if left and not resume:
@@ -216,7 +209,8 @@ def _prepare(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resum
             read_record(run.folder / RECORD)
             run.move()
             return
-    write_json(run.folder / _SETTINGS, settings | {"overwrite": run.overwrite})
+    text = json.dumps(settings | {"overwrite": run.overwrite}, indent=2) + "\n"
+    write_whole(run.folder / _SETTINGS, lambda temporary: temporary.write_text(text))
 
 
 def _check_same(settings: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
@@ -246,41 +240,32 @@ def _lock(run: RunFolder) -> None:
             run.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise OutputError(
+            raise OSError(
                 f"Argument `out` must be a folder that can be written, but {run.out} is not ({error.strerror}); "
                 "choose another with `--out DIR`."
             ) from None
         try:
-            _hold(handle)
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever held it until now may just have moved the folder to its place, with the lock in it.
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
                 run.handle = handle
                 return
         except BlockingIOError:
             os.close(handle)
-            raise OutputError(
+            raise BlockingIOError(
                 f"Another process is writing a run for {run.out}; wait for it, or choose a new name with `--out DIR`."
             ) from None
         os.close(handle)
 
 
-def _hold(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        # Windows has no such locks: two runs for one folder are then the user's to avoid.
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
     """Lets what would interrupt this process wait until the end of the block."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     waiting: list[int] = []
     before = {one: signal.signal(one, lambda number, frame: waiting.append(number)) for one in signals}
     try:
@@ -292,43 +277,11 @@ def _signals_wait() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """A JSON file, whole or not at all."""
-    text = json.dumps(content, indent=2) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text))
-
-
 def find_run(folder: Path) -> Record:
     """The record of a complete run, or what is wrong with the folder."""
     path = folder / RECORD
     if not path.is_file():
         run = RunFolder(folder)
         left = f" A partial run is in {run.shown}: `--resume` continues it." if run.folder.exists() else ""
-        raise RecordError(f"There is no complete run in {folder}: {path} does not exist.{left}")
+        raise ValueError(f"There is no complete run in {folder}: {path} does not exist.{left}")
     return read_record(path)
-
-
-def check_output_file(path: Path, *, source: Path, suffix: str | None = None) -> None:
-    """Proves, before any work, that a file can be written there and that it is not the one that is being read."""
-    if suffix is not None and path.suffix != suffix:
-        raise OutputError(
-            f"Argument `out` must be an {suffix} file, but is {path}; choose e.g. `--out {path.with_suffix(suffix)}`."
-        )
-    if not path.parent.is_dir():
-        raise OutputError(
-            f"Argument `out` must lie in a folder that exists, but {path.parent} does not; make it first, e.g. "
-            f"`mkdir -p {path.parent}`."
-        )
-    if path.exists() and path.samefile(source):
-        raise OutputError(f"Argument `out` must not be the input, but is {path}; choose another with `--out FILE`.")
-    # Renaming over a device such as /dev/null would destroy it.
-    if path.exists() and not path.is_file():
-        raise OutputError(f"Argument `out` must be a file, but {path} is a folder or a device; choose another name.")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"Argument `out` must be a file that can be written, but {path} is not ({error.strerror}); "
-            "choose another with `--out FILE`."
-        ) from None

@@ -2,38 +2,36 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.tree_util import keystr, tree_flatten_with_path
 
 from qsynapse_jax._arrays import read_arrays, write_arrays
 from qsynapse_jax.nn import Physical, crossbar_layers
-from qsynapse_jax.studies._record import RecordError
 
 # The configuration says what a tile is, and no random number belongs to the weights.
 _KEPT = nnx.Not(nnx.Any(Physical, nnx.RngState))
 
 
-def model_arrays(model: nnx.Module) -> dict[str, np.ndarray]:
+def _model_arrays(model: nnx.Module) -> dict[str, np.ndarray]:
     """Every variable of a model but its tiles, by path."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(nnx.to_pure_dict(nnx.state(model, _KEPT)))
-    return {_name(path): np.asarray(leaf) for path, leaf in leaves}
+    leaves, _ = tree_flatten_with_path(nnx.to_pure_dict(nnx.state(model, _KEPT)))
+    return {keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
-def model_codes(model: nnx.Module) -> dict[str, np.ndarray]:
+def _model_codes(model: nnx.Module) -> dict[str, np.ndarray]:
     """Codes of every layer on crossbars, by path of the layer."""
     return {f"{path}/code": np.asarray(layer.kernel.code()) for path, layer in crossbar_layers(model).items()}
 
 
-def set_arrays(model: nnx.Module, arrays: Mapping[str, np.ndarray], what: str) -> None:
-    """Gives a model, in place, the variables of `model_arrays`, or says in a `RecordError` which do not fit."""
+def _set_arrays(model: nnx.Module, arrays: Mapping[str, np.ndarray], what: str) -> None:
+    """Gives a model, in place, the variables of `_model_arrays`, or says which do not fit."""
     state = nnx.state(model, _KEPT)
-    tree = nnx.to_pure_dict(state)
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
-    wanted = {_name(path): leaf for path, leaf in leaves}
+    leaves, structure = tree_flatten_with_path(nnx.to_pure_dict(state))
+    wanted = {keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     differences = [f"has no `{name}`" for name in wanted if name not in arrays]
     differences += [f"holds an unknown `{name}`" for name in arrays if name not in wanted]
     differences += [
@@ -43,7 +41,7 @@ def set_arrays(model: nnx.Module, arrays: Mapping[str, np.ndarray], what: str) -
     ]
     if differences:
         more = f", and {len(differences) - 3} more differences" if len(differences) > 3 else ""
-        raise RecordError(f"{what} does not fit the configuration: it {', '.join(differences[:3])}{more}.")
+        raise ValueError(f"{what} does not fit the configuration: it {', '.join(differences[:3])}{more}.")
     filled = jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in wanted])
     nnx.replace_by_pure_dict(state, filled)
     nnx.update(model, state)
@@ -53,7 +51,7 @@ def write_models(path: Path, models: Mapping[str, nnx.Module]) -> None:
     """Weights and codes of several models in one .npz file."""
     arrays = {}
     for name, model in models.items():
-        arrays |= {f"{name}/{key}": value for key, value in (model_arrays(model) | model_codes(model)).items()}
+        arrays |= {f"{name}/{key}": value for key, value in (_model_arrays(model) | _model_codes(model)).items()}
     write_arrays(path, arrays)
 
 
@@ -61,27 +59,20 @@ def read_models(path: Path, models: Mapping[str, nnx.Module]) -> None:
     """Gives models, in place, the weights of `write_models`; their codes must be those that were stored.
 
     Raises:
-        RecordError: a file that is none, weights of other models, or codes that the cells of these would not hold.
+        ValueError: a file that is none, weights of other models, or codes that the cells of these would not hold.
     """
-    try:
-        arrays = read_arrays(path, subject="The weights of a run")
-    except ValueError as error:
-        raise RecordError(str(error)) from None
+    arrays = read_arrays(path, subject="The weights of a run")
     owners = {key: key.split("/", 1)[0] for key in arrays}
     if unknown := sorted(key for key, owner in owners.items() if owner not in models):
-        raise RecordError(f"{path} holds an unknown `{unknown[0]}`.")
+        raise ValueError(f"{path} holds an unknown `{unknown[0]}`.")
     for name, model in models.items():
         own = {key.split("/", 1)[1]: arrays[key] for key, owner in owners.items() if owner == name and "/" in key}
         codes = {key: own.pop(key) for key in sorted(own) if key.endswith("/code")}
-        set_arrays(model, own, f"{path}, `{name}`,")
-        found = model_codes(model)
+        _set_arrays(model, own, f"{path}, `{name}`,")
+        found = _model_codes(model)
         for key in sorted(codes.keys() | found.keys()):
             if key not in codes or key not in found or not np.array_equal(codes[key], found[key]):
-                raise RecordError(
+                raise ValueError(
                     f"{path} does not fit the configuration: the codes `{name}/{key}` are not those of the cells that "
                     "the configuration describes."
                 )
-
-
-def _name(path: Any) -> str:
-    return "/".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)

@@ -79,11 +79,10 @@ class Tile(Model):
     v_read: Scalar = real("V", positive, default=0.2)
 
     def __check_init__(self):
-        kinds = {"wires": Wires, "device": AbstractDevice, "dac": DAC, "adc": ADC, "scheme": AbstractScheme}
-        optional = {name: kind for name, kind in kinds.items() if getattr(self, name) is not None}
+        optional = {"wires": Wires, "device": AbstractDevice, "dac": DAC, "adc": ADC, "scheme": AbstractScheme}
         for name, kind in {"cell": AbstractCell, **optional}.items():
             given = getattr(self, name)
-            if not isinstance(given, kind):
+            if not isinstance(given, kind) and not (given is None and name in optional):
                 article = "an" if kind.__name__[0] in "AEIOU" else "a"
                 raise ValueError(
                     f"Argument `{name}` must be {article} `{kind.__name__}`, but is a `{type(given).__name__}`."
@@ -151,19 +150,21 @@ class Tile(Model):
         Raises:
             ValueError: codes that are not integers in range, or of another shape; a device that cannot be written so.
         """
-        code, shape = self.cell.checked_code(code), self._matrix_shape(state)
+        code = self.cell.checked_code(code)
+        _, *stack_and_rows, lines = jax.tree.leaves(state.devices)[0].shape
+        shape = (*stack_and_rows, lines // self.cell.lines)
         if code.shape != shape:
             raise ValueError(f"Argument `code` must have the shape {shape} of the matrix, but has shape {code.shape}.")
         target = _targets(self.cell, code)
-        if self.device is None:
-            trace = Trace.zeros(target.shape, target.dtype)
-            return TileState(target, state.parts), jax.tree.map(partial(_of_weights, self.cell), trace)
-        least, step = self.cell.device_grid()
-        scheme = default_scheme(self.device) if self.scheme is None else self.scheme
         device: Any = self.device  # which `program` checks for what the scheme demands
-        devices, trace = program(
-            device, state.devices, target, scheme, step=step, least=least, key=key, progress=progress
-        )
+        if device is None:
+            devices, trace = target, Trace.zeros(target.shape, target.dtype)
+        else:
+            least, step = self.cell.device_grid()
+            scheme = default_scheme(device) if self.scheme is None else self.scheme
+            devices, trace = program(
+                device, state.devices, target, scheme, step=step, least=least, key=key, progress=progress
+            )
         return TileState(devices, state.parts), jax.tree.map(partial(_of_weights, self.cell), trace)
 
     def age(self, state: TileState, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None = None) -> TileState:
@@ -304,11 +305,6 @@ class Tile(Model):
         """Outputs from weighted sums [S]: what stands for weight 0 is taken off."""
         offset, span = (g.astype(total.dtype) for g in (self.cell.offset(), self.cell.span()))
         return (total - offset * jnp.sum(x, axis=-1, keepdims=True)) / span
-
-    def _matrix_shape(self, state: TileState) -> tuple[int, ...]:
-        """Shape (*stack, rows, cols) of the matrix that a state is for."""
-        shape = jax.tree.leaves(state.devices)[0].shape
-        return (*shape[1:-1], shape[-1] // self.cell.lines)
 
 
 # Compiled by themselves, because eager calls would compile every operation; apart from the circuit, which cells share.

@@ -8,15 +8,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from qsynapse_jax.training._describe import describe
-from qsynapse_jax.training._state import State
+from qsynapse_jax.nn import Physical
+from qsynapse_jax.training._state import InPlace, State, model
 
 # Of what stands in the folder of a checkpoint. A new one must be given where an old reader would misread it.
 _FORMAT = 1
 _KEPT = 2
 # Differences told; the rest is counted.
 _TOLD = 12
+# Set by `model.train()` and `model.eval()`: no property of a model.
+_MODES = ("deterministic", "use_running_average")
 
 
 def save(state: State, folder: str | Path) -> None:
@@ -47,7 +50,7 @@ def write(state: State, folder: str | Path, extra: dict[str, Any]) -> None:
     import orbax.checkpoint as ocp
 
     leaves = _leaves(state)
-    entries = describe(state)
+    entries = _described(state)
     note = {
         "format": _FORMAT,
         "fingerprint": _fingerprint(entries),
@@ -126,7 +129,7 @@ def _check_note(note: Any, like: State, path: Path) -> None:
             f"Folder {path} holds a checkpoint of format {note['format']}, newer than format {_FORMAT}, which this "
             "version reads; use the version of qsynapse_jax that wrote it, or a newer one."
         )
-    entries = describe(like)
+    entries = _described(like)
     if lines := differences(note["entries"], entries):
         raise ValueError(
             f"Folder {path} holds a checkpoint of another model or configuration (fingerprint {note['fingerprint']} "
@@ -155,6 +158,58 @@ def told(lines: list[str]) -> str:
 
 def _fingerprint(entries: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def digest(*arrays: Any) -> str:
+    """What tells other numbers from these, to the last bit."""
+    exact = hashlib.sha256()
+    for array in arrays:
+        exact.update(np.asarray(array).tobytes())
+    return exact.hexdigest()[:12]
+
+
+def _described(state: State) -> dict[str, str]:
+    """What a state is made of, in words that can be compared, never what training moves.
+
+    Every array is told by shape and dtype, every module by its settings, and what training leaves as it is by value.
+    """
+    entries = {"loss": _word(state.loss)}
+    if isinstance(state.rule, InPlace):
+        entries["rule"] = _value(state.rule.rule)
+    for path, module in nnx.iter_modules(model(state)):
+        settings = (
+            f"{name}={_word(value)}" for name, value in sorted(vars(module).items()) if _is_setting(name, value)
+        )
+        entries[".".join(["model", *map(str, path)])] = f"{type(module).__name__}({', '.join(settings)})"
+    for path, variable in nnx.to_flat_state(state.rest):
+        if isinstance(variable, Physical):
+            entries[".".join(["physical", *map(str, path)])] = _value(variable.get_value())
+    for name, leaf in _leaves(state).items():
+        entries[name] = f"{leaf.dtype}[{', '.join(map(str, leaf.shape))}]"
+    return entries
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    if name.startswith("_") or name in _MODES:
+        return False
+    plain = bool | int | float | complex | str | bytes | type | np.dtype | None
+    return isinstance(value, plain) or callable(value) or (isinstance(value, tuple) and _is_plain(value))
+
+
+def _is_plain(value: tuple) -> bool:
+    return all(isinstance(v, bool | int | float | str | None) or (isinstance(v, tuple) and _is_plain(v)) for v in value)
+
+
+def _word(value: Any) -> str:
+    """Without addresses, which differ from process to process."""
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    return repr(value)
+
+
+def _value(value: Any) -> str:
+    """In words, and with the exact numbers as a digest: words have four digits."""
+    return f"{value!r} #{digest(*map(jnp.asarray, jax.tree.leaves(value)))[:6]}"
 
 
 def _leaves(state: State) -> dict[str, Any]:

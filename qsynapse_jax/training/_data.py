@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qsynapse_jax.training._forward import number_of_classes
 from qsynapse_jax.training._measures import cross_entropy
-from qsynapse_jax.training._state import State
+from qsynapse_jax.training._state import State, outputs_of
 
 
 def check_samples(x: Any, y: Any, state: State, batch_size: int, name: str = "") -> tuple[jax.Array, jax.Array]:
@@ -35,7 +34,7 @@ def check_samples(x: Any, y: Any, state: State, batch_size: int, name: str = "")
     _check_finite(y, "y", of)
     x, y = jnp.asarray(x), jnp.asarray(y)
     if classes:
-        _check_range(np.asarray(y), number_of_classes(state, x, batch_size), of)
+        _check_range(np.asarray(y), _number_of_classes(state, x, batch_size), of)
     return x, y
 
 
@@ -59,6 +58,19 @@ def _check_finite(values: Any, what: str, of: str) -> None:
         f"Argument `{what}`{of} must be finite, but {what}[{', '.join(map(str, where))}] = {values[where]}; leave such "
         "samples out, or fill in what is missing."
     )
+
+
+def _number_of_classes(state: State, x: jax.Array, batch_size: int) -> int:
+    """Outputs of the model per sample; nothing is computed."""
+    batch = jax.ShapeDtypeStruct((min(batch_size, len(x)), *x.shape[1:]), x.dtype)
+    outputs, _ = outputs_of.eval_shape(state.graphdef, state.wrt, state.parameters, state.rest, batch)
+    shape = getattr(outputs, "shape", None)
+    if shape is None or len(shape) != 2:
+        raise ValueError(
+            "A model that is trained by `cross_entropy` must give logits of shape (batch, classes), but for inputs of "
+            f"shape {batch.shape} it gives {shape or outputs}."
+        )
+    return shape[1]
 
 
 def _check_range(y: np.ndarray, classes: int, of: str) -> None:

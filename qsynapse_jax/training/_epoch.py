@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from qsynapse_jax._fields import as_whole
 from qsynapse_jax.nn import outer_gradients
 from qsynapse_jax.training._data import check_samples
-from qsynapse_jax.training._forward import kept, outputs_of, training_model
-from qsynapse_jax.training._loop import Course, OnStep, run, scan_steps
-from qsynapse_jax.training._state import Gradient, InPlace, State, others_of
+from qsynapse_jax.training._loop import OnStep, compiled, run
+from qsynapse_jax.training._state import Gradient, InPlace, State, kept, others_of, outputs_of, training_model
 
 
 class Metrics(eqx.Module):
@@ -35,7 +34,7 @@ def epoch(
 ) -> tuple[State, Metrics]:
     """One pass over the samples in a new random order; the last incomplete batch is left out, another one every time.
 
-    The order and all steps are one `lax.scan`, compiled once per shape of the samples and size of the batch.
+    All steps are one `lax.scan`, compiled once per shape of the samples and size of the batch.
 
     Args:
         state: as `init` or the last epoch gave it.
@@ -43,9 +42,6 @@ def epoch(
         y: labels (n,), integers from 0.
         batch_size: samples per step, cut down to n.
         on_step: called after every step with its number in the whole run and its loss.
-
-    Returns:
-        The new state, and the losses.
 
     Raises:
         ValueError: inputs and labels that do not belong together, are not finite, or out of range.
@@ -60,7 +56,7 @@ def checked_epoch(
     state: State, x: jax.Array, y: jax.Array, batch_size: int, on_step: OnStep | None
 ) -> tuple[State, Metrics]:
     """The same for samples that have been checked."""
-    number, steps = int(state.epoch) + 1, len(x) // min(batch_size, len(x))
+    number, first = int(state.epoch) + 1, int(state.step)
 
     def message(step: int, loss: float) -> str:
         what = f"The parameters diverged at a loss of {loss:g}" if np.isfinite(loss) else f"The loss became {loss}"
@@ -69,27 +65,23 @@ def checked_epoch(
             "`state` of this error."
         )
 
-    state, losses = run(_epoch, (state, x, y), batch_size, steps, on_step, message, epoch=number)
-    return state, Metrics(losses)
+    key, order = _order(state.key, len(x), min(batch_size, len(x)))
+    counted = None if on_step is None else lambda step, loss: on_step(first + step, loss)
+    state = eqx.tree_at(lambda s: s.key, state, key)
+    state, losses = run(_steps, state, order, (x, y), counted, message, epoch=number)
+    return eqx.tree_at(lambda s: s.epoch, state, state.epoch + 1), Metrics(losses)
 
 
-@partial(jax.jit, static_argnums=(3, 4))
-def _epoch(
-    run: tuple[State, jax.Array, jax.Array], listener: Any, limit: Any, reports: bool, batch_size: int
-) -> tuple[State, Course]:
-    state, x, y = run
-    batch_size = min(batch_size, len(x))
-    steps = len(x) // batch_size
-    key, ordering = jax.random.split(state.key)
-    order = jax.random.permutation(ordering, len(x))[: steps * batch_size].reshape(steps, batch_size)
+@partial(jax.jit, static_argnums=(1, 2))
+def _order(key: PRNGKeyArray, n: int, batch_size: int) -> tuple[PRNGKeyArray, Array]:
+    """The key for the next epoch, and which samples are in which batch of this one."""
+    key, ordering = jax.random.split(key)
+    steps = n // batch_size
+    return key, jax.random.permutation(ordering, n)[: steps * batch_size].reshape(steps, batch_size)
 
-    def update(state: State, batch: jax.Array) -> Any:
-        return advanced(state, x[batch], y[batch])
 
-    first, state = state.step, eqx.tree_at(lambda s: s.key, state, key)
-    state, course = scan_steps(update, state, order, limit=limit, listener=listener, reports=reports, first=first)
-    finished = (course.done == steps).astype(state.epoch.dtype)
-    return eqx.tree_at(lambda s: s.epoch, state, state.epoch + finished), course
+# Compiled once per shape of the samples and size of the batch.
+_steps = compiled(lambda state, batch, samples: advanced(state, samples[0][batch], samples[1][batch]))
 
 
 def step(state: State, x: Any, y: Any) -> tuple[State, Float[Array, ""]]:

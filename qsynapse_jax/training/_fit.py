@@ -1,6 +1,5 @@
 """Training with Adam, epoch by epoch, measured, reported and kept on disk."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from flax import nnx
 from jaxtyping import PRNGKeyArray
 
 from qsynapse_jax._fields import as_whole, check, positive
-from qsynapse_jax.training._checkpoint import differences, has_checkpoint, read, told, write
+from qsynapse_jax.training._checkpoint import differences, digest, has_checkpoint, read, told, write
 from qsynapse_jax.training._data import check_samples
 from qsynapse_jax.training._epoch import checked_epoch
 from qsynapse_jax.training._loop import OnStep
@@ -102,7 +101,7 @@ def fit(
         "learning_rate": float(learning_rate) if rule is None else None,
     }
     if checkpoint is not None:
-        config |= {"key": _digest(jax.random.key_data(key)), "train": _digest(x, y), "test": _digest(x_test, y_test)}
+        config |= {"key": digest(jax.random.key_data(key)), "train": digest(x, y), "test": digest(x_test, y_test)}
         state, history = _begin(state, checkpoint, resume, config)
     elif resume:
         raise ValueError("Argument `checkpoint` must be a folder where `resume` is asked for, but is None.")
@@ -146,10 +145,3 @@ def _begin(state: State, folder: str | Path, resume: bool, config: dict[str, Any
 def _move(model: nnx.Module, state: State) -> None:
     """Gives the model the variables of the state."""
     nnx.update(model, *jax.tree.map(lambda leaf: leaf, (state.parameters, state.rest)))
-
-
-def _digest(*arrays: Any) -> str:
-    exact = hashlib.sha256()
-    for array in arrays:
-        exact.update(np.ascontiguousarray(array).tobytes())
-    return exact.hexdigest()[:12]

@@ -1,9 +1,9 @@
 """Descent as one compiled scan: it stops at the first step that is not finite, and tells how far it is."""
 
 import itertools
-import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from functools import partial
 from typing import Any
 
@@ -70,78 +70,74 @@ def descend(
     Raises:
         DivergedError: a step that is not kept; `state` is the carry before the step that led there.
     """
-
-    @partial(jax.jit, static_argnums=(3, 4))
-    def program(carry: Any, listener: Any, limit: Any, reports: bool, steps: int) -> tuple[Any, Course]:
-        numbers = jnp.arange(steps, dtype=jnp.int32)
-        return scan_steps(update, carry, numbers, limit=limit, listener=listener, reports=reports)
-
     message = message or (lambda step, loss: f"The loss became {loss} in step {step}.")
-    return run(program, carry, steps, steps, on_step, message)
+    program = compiled(lambda carry, number, _: update(carry, number))
+    return run(program, carry, jnp.arange(steps, dtype=jnp.int32), None, on_step, message)
 
 
-def scan_steps(
-    update: Update, carry: Any, items: Any, *, limit: Any, listener: Any, reports: bool, first: Any = 0
-) -> tuple[Any, Course]:
-    """Steps along the first axis of `items`, to be traced: `carry, loss, good = update(carry, item)`.
+def compiled(update: Callable[[Any, Any, Any], Any]) -> Any:
+    """A program of steps `carry, loss, good = update(carry, item, given)` along the first axis of `items`.
 
-    A step that is not kept ends the descent. So does `limit`, a number of steps, without another compilation. Where it
-    `reports`, the `listener`, a number that `run` gives, hears of every step: its number, counted on from `first`.
+    `program(carry, items, given, listener, limit, reports)` gives the carry and the `Course`. A step that is not kept
+    ends the descent. So does `limit`, a number of steps, without another compilation. Where it `reports`, the
+    `listener`, a number that `run` gives, hears of every step.
     """
-    # Of all losses, so that a step that is left out can be told from one that is made.
-    kind = jnp.result_type(float)
 
-    def step(carry: Any, item: Any, number: Array) -> tuple[Any, Array, Array]:
-        new, loss, good = update(carry, item)
-        good = good & jnp.isfinite(loss)
-        if reports:
-            # No debug callback: a scan goes on after one that failed, and Ctrl-C could not end it.
-            heard = io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, first + number + 1, loss)
-            good = good & heard
-        return jax.tree.map(lambda now, was: jnp.where(good, now, was), new, carry), loss.astype(kind), good
+    @partial(jax.jit, static_argnums=5)
+    def program(carry: Any, items: Any, given: Any, listener: Any, limit: Any, reports: bool) -> tuple[Any, Course]:
+        # Of all losses, so that a step that is left out can be told from one that is made.
+        kind = jnp.result_type(float)
 
-    def turn(state: tuple[Any, Array], numbered: tuple[Array, Any]) -> tuple[tuple[Any, Array], Array]:
-        (carry, done), (number, item) = state, numbered
-        wanted = (done == number) & (number < limit)
-        left_out = (carry, jnp.full((), jnp.nan, kind), jnp.zeros((), bool))
-        carry, loss, good = jax.lax.cond(wanted, lambda: step(carry, item, number), lambda: left_out)
-        return (carry, done + good), loss
+        def step(carry: Any, item: Any, number: Array) -> tuple[Any, Array, Array]:
+            new, loss, good = update(carry, item, given)
+            good = good & jnp.isfinite(loss)
+            if reports:
+                # No debug callback: a scan goes on after one that failed, and Ctrl-C could not end it.
+                good = good & io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, number + 1, loss)
+            return jax.tree.map(lambda now, was: jnp.where(good, now, was), new, carry), loss.astype(kind), good
 
-    steps = jax.tree.leaves(items)[0].shape[0]
-    numbers = jnp.arange(steps, dtype=jnp.int32)
-    (carry, done), losses = jax.lax.scan(turn, (carry, jnp.zeros((), jnp.int32)), (numbers, items))
-    return carry, Course(losses, done)
+        def turn(state: tuple[Any, Array], numbered: tuple[Array, Any]) -> tuple[tuple[Any, Array], Array]:
+            (carry, done), (number, item) = state, numbered
+            wanted = (done == number) & (number < limit)
+            left_out = (carry, jnp.full((), jnp.nan, kind), jnp.zeros((), bool))
+            carry, loss, good = jax.lax.cond(wanted, lambda: step(carry, item, number), lambda: left_out)
+            return (carry, done + good), loss
+
+        numbers = jnp.arange(len(items), dtype=jnp.int32)
+        (carry, done), losses = jax.lax.scan(turn, (carry, jnp.zeros((), jnp.int32)), (numbers, items))
+        return carry, Course(losses, done)
+
+    return program
 
 
 def run(
     program: Any,
-    arguments: Any,
-    static: Any,
-    steps: int,
+    carry: Any,
+    items: jax.Array,
+    given: Any,
     on_step: OnStep | None,
     message: Callable[[int, float], str],
     *,
     epoch: int | None = None,
 ) -> tuple[Any, Float[Array, " steps"]]:
-    """What a jitted `program(arguments, listener, limit, reports, static)`, a `scan_steps`, gives, or its error."""
+    """The carry after a `compiled` program and its losses, or the error of the step that is not kept."""
+    arguments, steps = (carry, items, given), len(items)
     if on_step is None:
-        carry, course = wait(program(arguments, 0, steps, False, static))
+        carry, course = wait(program(*arguments, 0, steps, False))
     else:
-        carry, course = _heard(program, arguments, static, steps, on_step)
+        carry, course = _heard(program, arguments, steps, on_step)
     done = int(course.done)
     if done == steps:
         return carry, course.losses
     # What led to a bad loss was the step before: the same again without it. The first one has none before it.
-    good, _ = wait(program(arguments, 0, max(done - 1, 0), False, static))
+    good, _ = wait(program(*arguments, 0, max(done - 1, 0), False))
     loss = float(course.losses[done])
     raise DivergedError(message(done + 1, loss), state=good, step=done + 1, loss=loss, epoch=epoch)
 
 
-def _heard(program: Any, arguments: Any, static: Any, steps: int, on_step: OnStep) -> Any:
+def _heard(program: Any, arguments: tuple[Any, ...], steps: int, on_step: OnStep) -> Any:
     """What a program gives that reports its steps; it ends at the first one that the listener fails to hear."""
     failures: list[BaseException] = []
-    found: list[Any] = []
-    ended = threading.Event()
 
     def listen(step: int, loss: float) -> bool:
         try:
@@ -151,30 +147,23 @@ def _heard(program: Any, arguments: Any, static: Any, steps: int, on_step: OnSte
             failures.append(error)
         return not failures
 
-    def work() -> None:
-        try:
-            found.append(wait(compiled(arguments, listener, steps)))
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            ended.set()
-
     listener = next(_numbers)
-    compiled = program.lower(arguments, listener, steps, True, static).compile()
+    executable = program.lower(*arguments, listener, steps, True).compile()
     _listeners[listener] = listen
-    # A program with reports keeps the thread that calls it, in which Ctrl-C would then not act before its end.
-    threading.Thread(target=work, daemon=True).start()
     try:
-        while not ended.wait(0.1):
-            pass
-    except BaseException as error:
-        failures.insert(0, error)
-        ended.wait()
+        # A program with reports keeps the thread that calls it, in which Ctrl-C would then not act before its end.
+        with futures.ThreadPoolExecutor(1) as pool:
+            work = pool.submit(lambda: wait(executable(*arguments, listener, steps)))
+            try:
+                while not futures.wait([work], 0.1).done:
+                    pass
+            except BaseException as error:
+                failures.insert(0, error)
     finally:
         del _listeners[listener]
     if failures:
         raise failures[0]
-    return found[0]
+    return work.result()
 
 
 def wait(tree: Any) -> Any:

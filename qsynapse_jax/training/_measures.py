@@ -51,7 +51,7 @@ def _accuracy(graphdef: Any, variables: Any, x: jax.Array, y: jax.Array, size: i
 
     def right(x: jax.Array, y: jax.Array) -> Array:
         # Statistics and random streams that a call may move are those of every batch anew.
-        model: Any = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf, variables))
+        model: Any = nnx.merge(graphdef, variables, copy=True)
         return jnp.sum(jnp.argmax(model(x), axis=-1) == y)
 
     if size == len(x):

@@ -1,6 +1,7 @@
 """All that continues from step to step, in one tree that can be saved, donated and compared."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -92,7 +93,8 @@ def init(
     if isinstance(rule, AbstractRule):
         moved: Gradient | InPlace = InPlace(rule, digital)
         others = nnx.state(model, others_of(model, wrt))
-        memory = (rule.init(_merged(graphdef, parameters, rest)), None if digital is None else digital.init(others))
+        copy = nnx.merge(graphdef, parameters, rest, copy=True)
+        memory = (rule.init(copy), None if digital is None else digital.init(others))
     elif isinstance(rule, optax.GradientTransformation):
         if digital is not None:
             raise ValueError("Argument `digital` belongs to in-place rules: an Optax `rule` moves all parameters.")
@@ -116,13 +118,33 @@ def others_of(model: Any, wrt: Any) -> Any:
 
 def model(state: State) -> Any:
     """A model with the variables of the state; it shares nothing with the state."""
-    parameters, rest = _own((state.parameters, state.rest))
-    return nnx.merge(state.graphdef, parameters, rest)
+    return nnx.merge(state.graphdef, *_own((state.parameters, state.rest)))
 
 
-def _merged(graphdef: Any, parameters: Any, rest: Any) -> Any:
-    # Variables of the model are those of the trees it is made of: writing to it would write to them.
-    return nnx.merge(graphdef, *jax.tree.map(lambda leaf: leaf, (parameters, rest)))
+def training_model(graphdef: nnx.GraphDef, parameters: Any, rest: Any) -> Any:
+    """A model that behaves as in training; it shares no variables with the trees."""
+    model = nnx.merge(graphdef, parameters, rest, copy=True)
+    model.train()
+    return model
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def outputs_of(graphdef: nnx.GraphDef, wrt: Any, parameters: Any, rest: Any, x: jax.Array) -> tuple[Any, Any]:
+    """Outputs in training, and the variables that this moved: random streams, statistics of normalization.
+
+    Jitted by itself, so that whoever asks for its shapes, its value or its slope runs through the model once.
+    """
+    model = training_model(graphdef, parameters, rest)
+    outputs = model(x)
+    _, _, moved = nnx.split(model, wrt, ...)
+    return outputs, kept(rest, moved)
+
+
+def kept(old: Any, new: Any) -> Any:
+    """Those variables of `new` that `old` has, of its types: what a call adds (sown intermediates) does not stay."""
+    found = dict(nnx.to_flat_state(new))
+    new = nnx.from_flat_state([(path, found[path]) for path, _ in nnx.to_flat_state(old)])
+    return jax.tree.map(lambda was, now: jnp.asarray(now, was.dtype), old, new)
 
 
 def _own(tree: Any) -> Any:
@@ -139,8 +161,7 @@ def _own(tree: Any) -> Any:
 
 
 def _check_parameters(parameters: Any) -> None:
-    flat = nnx.to_flat_state(parameters)
-    paths = {"/".join(map(str, path)): variable for path, variable in flat}
+    paths = {"/".join(map(str, path)): variable for path, variable in nnx.to_flat_state(parameters)}
     if not paths:
         raise ValueError(
             "Argument `wrt` must catch variables of the model, but catches none: there is nothing to train."

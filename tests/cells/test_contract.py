@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.cells.zoo import CELLS, Case, by_cell, by_kind_of_cell
+from tests.cells.zoo import CELLS, Case, by_cell, by_kind_of_cell, by_kind_of_cell_seldom
 
 # Some of these switches are bad on purpose; that they are warned of is tested in test_branches.py.
 pytestmark = [
@@ -193,7 +193,7 @@ def test_every_line_moves_along_its_chord(case):
         np.testing.assert_allclose(moves, chord, rtol=0, atol=ROUNDING * float(case.span))
 
 
-@by_kind_of_cell
+@by_kind_of_cell_seldom
 def test_derivatives_in_the_physics_are_those_of_finite_differences(case):
     """Forward and reverse, of everything a cell computes, in the relative change of each of its numbers."""
     code, w, span = codes_of(case), jnp.asarray(facts(case).levels), facts(case).span

@@ -8,7 +8,7 @@ import qsynapse_jax as qs
 from tests.unchecked import unchecked
 
 pytestmark = pytest.mark.usefixtures("x64")
-Resistor, pelgrom = qs.cells.Resistor, qs.cells.pelgrom
+Resistor = qs.cells.Resistor
 
 
 def test_mismatch_shrinks_with_the_root_of_the_units():
@@ -41,11 +41,6 @@ def test_temperature_moves_all_alike():
     np.testing.assert_allclose(resistor.factor(state), state.local * resistor.shared_factor(state), rtol=1e-14)
 
 
-def test_pelgrom_by_hand():
-    """1 % um on 4 um^2 is 0.5 %."""
-    assert float(pelgrom(1e-8, 4e-12)) == pytest.approx(0.005)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -54,8 +49,6 @@ def test_pelgrom_by_hand():
             lambda: Resistor(reference=25.0),
             r"`reference` must be in kelvin and at least 200 K, but is 25 K; that",
         ),
-        (lambda: pelgrom(1e-8, 0.0), r"`area` must be positive and finite, but is 0 m\^2\."),
-        (lambda: pelgrom(-1e-8, 1.0), r"`a_r` must be non-negative and finite, but is -1e-08 m\."),
     ],
 )
 def test_wrong_numbers(call, message):

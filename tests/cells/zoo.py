@@ -206,3 +206,5 @@ by_cell = cases([case.name for case in CELLS], _OFTEN)
 # Every law, and every wrapper once: for what is slow and hardly depends on numbers.
 _FEW = ("branches4", "multilevel50", "ladder3_differential", "ladder3_referenced", "ladder2_sliced_differential")
 by_kind_of_cell = cases(_FEW, ["ladder3_differential", "ladder3_referenced"])
+# The same for what takes long to compile.
+by_kind_of_cell_seldom = cases(_FEW, ["ladder3_differential"])

@@ -72,8 +72,7 @@ def test_energy_adds_conversions_and_time():
     g, v_in, *_ = circuit(wires)
     sol = solve(g, v_in, wires)
     power = qs.cost.read_power(sol, v_in, wires)
-    periphery = qs.cost.Periphery(e_dac=1e-13, e_adc=2e-12)
-    energy = qs.cost.read_energy(sol, v_in, wires, t_read=1e-8, periphery=periphery)
+    energy = qs.cost.read_energy(sol, v_in, wires, t_read=1e-8, e_dac=1e-13, e_adc=2e-12)
     assert float(energy.total) == pytest.approx(1e-8 * float(power.total) + 6e-13 + 1e-11, rel=1e-10)
     assert float(energy.cells) == pytest.approx(1e-8 * float(power.cells), rel=1e-12)
 
@@ -101,16 +100,14 @@ def test_its_gradient_in_cells_and_wires():
         ({"v_in": jnp.ones(5)}, "shape it was solved with"),
         ({"t_read": 0.0}, "`t_read` must be positive"),
         ({"t_read": -1e-9}, "`t_read` must be positive"),
+        ({"e_adc": -1.0}, "`e_adc` must be non-negative"),
     ],
 )
 def test_wrong_use(change, message):
     wires = WIRES["uniform"]()
     _, v_in, _, sol = circuit(wires)
-    arguments = {"v_in": v_in, "t_read": 1e-8} | change
     with pytest.raises(ValueError, match=message):
-        qs.cost.read_energy(sol, arguments["v_in"], wires, t_read=arguments["t_read"])
-    with pytest.raises(ValueError, match="`e_adc` must be non-negative"):
-        qs.cost.Periphery(e_adc=-1.0)
+        qs.cost.read_energy(sol, **({"v_in": v_in, "wires": wires, "t_read": 1e-8} | change))
 
 
 @pytest.mark.ngspice

@@ -170,12 +170,12 @@ def test_the_same_key_makes_the_same_switches_as_ever():
 
 
 def test_presets_build_and_say_where_their_numbers_are_from():
-    for preset in ("digital_switch", "fast_switch", "analog_rram"):
+    for preset in ("digital_switch", "analog_rram"):
         function = getattr(qs.devices, preset)
         function()
         assert "[R]" in function.__doc__
     assert float(qs.devices.digital_switch(r_off=80e3).r_off) == 80e3
-    assert float(qs.devices.fast_switch(t_set=1e-8).t_set) == pytest.approx(1e-8)
+    assert float(qs.devices.digital_switch(t_set=1e-8).t_set) == pytest.approx(1e-8)
 
 
 @pytest.mark.parametrize(

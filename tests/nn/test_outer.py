@@ -69,7 +69,8 @@ def test_factors_multiply_to_the_gradient():
 
 def test_written_devices_have_factors_too():
     """That is where a rule needs them; only what is digital has a gradient."""
-    model = qs.nn.program(qs.nn.convert(Net(), fine_tile()), key=jax.random.key(0))
+    # Compiled as one: operation by operation takes longer to compile than to test.
+    model = nnx.jit(lambda model: qs.nn.program(model, key=jax.random.key(0)))(qs.nn.convert(Net(), fine_tile()))
     _, _, gradient, outer, _ = run(model)
     assert set(nnx.to_pure_dict(gradient)["twice"]) == {"scale", "bias"}
     matrix = np.asarray(model.conv.kernel.matrix())

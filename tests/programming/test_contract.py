@@ -111,8 +111,8 @@ def test_writing_again_costs_a_switch_nothing_and_a_filament_one_read():
 def test_a_traced_target_that_is_no_number_is_no_success(scheme):
     device = D.Switch(5e3, 1e6) if scheme.demands is D.AbstractTwoLevel else D.analog_rram(stuck=0.0)
     target = TARGET.at[1, 2, 3].set(jnp.nan)
-    low, high = jax.jit(lambda t: scheme.bands(device, t, MOST - LEAST, LEAST))(target)
-    _, trace = scheme.write(device, device.init(SHAPE, key=jax.random.key(0)), low, high, key=jax.random.key(1))
+    bands = jax.jit(lambda t: scheme.bands(device, t, MOST - LEAST, LEAST))(target)
+    _, trace = scheme.write(device, device.init(SHAPE, key=jax.random.key(0)), bands, key=jax.random.key(1))
     assert not trace.success[1, 2, 3]
     assert trace.success.mean() > 0.75
 

@@ -5,17 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from qsynapse_jax.studies import (
-    DEMO,
-    CellConfig,
-    CodesignConfig,
-    NetworkConfig,
-    Record,
-    RecordError,
-    read_config,
-    read_record,
-    write_record,
-)
+from qsynapse_jax.studies import CellConfig, CodesignConfig, NetworkConfig, Record, read_record, write_record
+from qsynapse_jax.studies._config import read_config
 
 
 def stored(config, folder):
@@ -25,7 +16,7 @@ def stored(config, folder):
 
 
 def test_the_demo_in_words():
-    text = "\n".join(NetworkConfig(**DEMO).hardware())
+    text = "\n".join(NetworkConfig.demo().hardware())
     for expected in (
         "7.06 ohm",
         "21.2 ohm",
@@ -60,6 +51,6 @@ def test_settings_survive_a_record(kind, tmp_path):
     ],
 )
 def test_what_is_no_setting_is_named(change, message, tmp_path):
-    with pytest.raises(RecordError, match=r"^result.json") as caught:
+    with pytest.raises(ValueError, match=r"^result.json") as caught:
         read_config(NetworkConfig, stored(NetworkConfig(), tmp_path) | change, Path("result.json"))
     assert message in str(caught.value)

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from qsynapse_jax.studies import OutputError, Record, find_run, run_folder
+from qsynapse_jax.studies import Record, find_run, run_folder
 
 CONFIG = {"cell": {"bits": 3}, "epochs": 2}
 
@@ -55,7 +55,7 @@ def test_an_empty_folder_is_free(tmp_path):
 
 def test_a_used_folder_is_refused_and_kept(tmp_path):
     finish(tmp_path / "run")
-    with pytest.raises(OutputError, match=r"run is used already; choose a new name with `--out DIR`, or give `--over"):
+    with pytest.raises(OSError, match=r"run is used already; choose a new name with `--out DIR`, or give `--over"):
         finish(tmp_path / "run", 2.0)
     assert find_run(tmp_path / "run").wall_time_s == 1.0
 
@@ -76,7 +76,7 @@ def test_overwrite_replaces_a_run_when_the_new_one_is_complete(tmp_path):
 def test_overwrite_touches_no_folder_of_other_files(tmp_path, foreign):
     for name in foreign:
         (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputError, match="is not replaced, because"):
+    with pytest.raises(OSError, match="is not replaced, because"):
         finish(tmp_path, overwrite=True)
     assert names(tmp_path) == set(foreign)
 
@@ -84,9 +84,9 @@ def test_overwrite_touches_no_folder_of_other_files(tmp_path, foreign):
 def test_a_file_a_mount_and_an_unwritable_place_are_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(OutputError, match="must be a folder that can be written"):
+        with pytest.raises(OSError, match="must be a folder that can be written"):
             finish(out, overwrite=True)
-    with pytest.raises(OutputError, match="root of a file system"):
+    with pytest.raises(OSError, match="root of a file system"):
         finish(type(tmp_path)("/"))
     assert names(tmp_path) == {"file"}
 
@@ -95,7 +95,7 @@ def test_a_partial_run_is_continued_or_begun_anew_and_nothing_else(tmp_path):
     out = tmp_path / "run"
     stop(out)
     assert not out.exists()
-    with pytest.raises(OutputError, match=r"run.partial holds a partial run: give `--resume`"):
+    with pytest.raises(OSError, match=r"run.partial holds a partial run: give `--resume`"):
         finish(out)
     with run_folder(out, "train", CONFIG, resume=True) as run:
         assert run.continued
@@ -137,7 +137,7 @@ def test_a_run_killed_while_it_is_moved_only_has_to_be_moved(tmp_path):
         finish(out)
         with run_folder(out, "train", CONFIG, overwrite=True) as run:
             run.overwrite = False
-            with pytest.raises(OutputError, match="written by something else meanwhile"):
+            with pytest.raises(OSError, match="written by something else meanwhile"):
                 run.publish(record(2.0))
         assert find_run(out).wall_time_s == 1.0
     (tmp_path / "second").rename(tmp_path / "second.partial" / "replaced")
@@ -161,7 +161,7 @@ def test_two_at_once(tmp_path):
     with run_folder(tmp_path / "run", "train", CONFIG) as run:
         run.checkpoints.mkdir()
         for options in ({}, {"overwrite": True}, {"resume": True}):
-            with pytest.raises(OutputError, match="Another process is writing a run"):
+            with pytest.raises(OSError, match="Another process is writing a run"):
                 finish(tmp_path / "run", **options)
         run.publish(record())
     find_run(tmp_path / "run")

@@ -1,5 +1,6 @@
 """Hardware that holds written weights: what comes out of it is what its parts say."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,9 +48,29 @@ def codes(tile, seed=0):
     return jnp.asarray(np.random.default_rng(seed).integers(low, high + 1, SHAPE), jnp.int32)
 
 
-def written(tile, code=None, seed=0):
-    state = tile.init(SHAPE, key=jax.random.key(seed))
-    return tile.program(state, codes(tile) if code is None else code, key=jax.random.key(seed + 1))
+@eqx.filter_jit
+def written_codes(tile, code, seed=0):
+    """Compiled as one, here and below: operation by operation takes longer to compile than to test."""
+    return tile.program(tile.init(code.shape, key=jax.random.key(seed)), code, key=jax.random.key(seed + 1))
+
+
+def written(tile, code=None):
+    return written_codes(tile, codes(tile) if code is None else code)
+
+
+@eqx.filter_jit
+def crosspoints(tile, state):
+    return tile.crosspoints(state)
+
+
+@eqx.filter_jit
+def matrix(tile, state):
+    return tile.matrix(state)
+
+
+@eqx.filter_jit
+def aged(tile, state, seconds, temperature):
+    return tile.age(state, seconds, temperature)
 
 
 slow = pytest.mark.slow
@@ -65,7 +86,7 @@ def test_what_was_written_is_read_as_the_weight(tile):
     """Within the tolerance of the analog device, exactly for switches and for devices that are their targets."""
     tile = tile()
     state, trace = written(tile)
-    w, intended = np.asarray(tile.matrix(state)), np.asarray(tile.cell.decode(codes(tile)))
+    w, intended = np.asarray(matrix(tile, state)), np.asarray(eqx.filter_jit(tile.cell.decode)(codes(tile)))
     assert w.shape == SHAPE
     for leaf in jax.tree.leaves(trace):
         assert leaf.shape == (tile.cell.n_devices, *SHAPE)
@@ -77,7 +98,7 @@ def test_what_was_written_is_read_as_the_weight(tile):
     else:
         np.testing.assert_allclose(w, intended, atol=1e-6)
         x = np.random.default_rng(1).uniform(-1, 1, (4, SHAPE[0])).astype("float32")
-        np.testing.assert_allclose(tile.read(state, jnp.asarray(x)), x @ intended, atol=1e-6 * SHAPE[0])
+        np.testing.assert_allclose(eqx.filter_jit(tile.read)(state, jnp.asarray(x)), x @ intended, atol=1e-6 * SHAPE[0])
         assert (trace.pulses.sum() == 0) == (tile.device is None)
 
 
@@ -94,7 +115,7 @@ def test_the_trace_of_every_device_lies_where_its_weight_is():
 def test_only_changed_switches_are_pulsed_again():
     tile = switched()
     state, first = written(tile)
-    _, again = tile.program(state, codes(tile), key=jax.random.key(5))
+    _, again = eqx.filter_jit(tile.program)(state, codes(tile), key=jax.random.key(5))
     assert first.pulses.sum() == first.sets.sum() > 0
     assert again.pulses.sum() == 0
 
@@ -106,16 +127,16 @@ def test_ageing_composes_and_changes_something(tile):
         drift = qs.devices.Retention(spread=0.02, activation_energy=1.0)
         tile = switched(device=perfect_switch(on_retention=drift, off_retention=drift))
     state, _ = written(tile)
-    at_once = tile.crosspoints(tile.age(state, 3e6, 358.15))
-    in_steps = tile.crosspoints(tile.age(tile.age(state, 1e6, 358.15), 2e6, 358.15))
+    at_once = crosspoints(tile, aged(tile, state, 3e6, 358.15))
+    in_steps = crosspoints(tile, aged(tile, aged(tile, state, 1e6, 358.15), 2e6, 358.15))
     np.testing.assert_allclose(in_steps, at_once, rtol=1e-5)
-    assert np.abs(np.asarray(at_once / tile.crosspoints(state)) - 1).max() > 1e-3
+    assert np.abs(np.asarray(at_once / crosspoints(tile, state)) - 1).max() > 1e-3
 
 
 def test_devices_that_are_their_targets_do_not_age():
     tile = exact()
     state, _ = written(tile)
-    np.testing.assert_array_equal(tile.matrix(tile.age(state, 1e9, 400.0)), tile.matrix(state))
+    np.testing.assert_array_equal(matrix(tile, aged(tile, state, 1e9, 400.0)), matrix(tile, state))
 
 
 def test_real_resistors_move_conductances_and_the_reference_alike():
@@ -124,7 +145,7 @@ def test_real_resistors_move_conductances_and_the_reference_alike():
     all_on = jnp.full(SHAPE, 7)
     state, _ = written(tile, all_on)
     plain, _ = written(switched(), all_on)
-    ratio = np.asarray(tile.crosspoints(state))[:, 0::2] / np.asarray(switched().crosspoints(plain))[:, 0::2]
+    ratio = np.asarray(crosspoints(tile, state))[:, 0::2] / np.asarray(crosspoints(switched(), plain))[:, 0::2]
     assert np.unique(np.round(ratio, 6)).size > 100
     die = float(tile.cell.reference_factor(state.parts))
     assert abs(die - 1) > 0.01
@@ -132,7 +153,7 @@ def test_real_resistors_move_conductances_and_the_reference_alike():
     assert np.mean(ratio) * die == pytest.approx(1, abs=0.02 + 0.06 * abs(die - 1))
     # Read by a converter on the same die, weights are those of the nominal resistors but for the mismatch.
     measured = Tile(tile.cell, device=tile.device, shape=TILE, adc=qs.periphery.ADC(16, 0.2, 40e3))
-    np.testing.assert_allclose(measured.matrix(state), die * tile.matrix(state), rtol=1e-5)
+    np.testing.assert_allclose(matrix(measured, state), die * matrix(tile, state), rtol=1e-5)
 
 
 def test_the_circuit_sees_the_written_hardware():
@@ -142,20 +163,23 @@ def test_the_circuit_sees_the_written_hardware():
     tile = Tile(switched().cell, wires, device)
     state, _ = written(tile)
     v = jnp.asarray(np.random.default_rng(0).uniform(0, 0.2, SHAPE[0]), jnp.float32)
-    i_out = qs.crossbar.solve(tile.crosspoints(state), v, wires).i_out.reshape(-1, 2)
+    i_out = jax.jit(qs.crossbar.solve)(crosspoints(tile, state), v, wires).i_out.reshape(-1, 2)
     expected = (i_out[:, 0] - i_out[:, 1]) / tile.cell.span()
-    np.testing.assert_allclose(tile.read(state, v), expected, rtol=0, atol=1e-5 * float(jnp.abs(expected).max()))
+    np.testing.assert_allclose(
+        eqx.filter_jit(tile.read)(state, v), expected, rtol=0, atol=1e-5 * float(jnp.abs(expected).max())
+    )
 
 
 def test_a_key_is_one_noisy_read():
     tile = analog()
     tile = Tile(tile.cell, device=qs.devices.analog_rram(sigma_read=0.05), shape=TILE)
-    state = tile.init(SHAPE, key=jax.random.key(0))
-    ratio = np.asarray(tile.crosspoints(state, key=jax.random.key(1)) / tile.crosspoints(state)) - 1
+    state = eqx.filter_jit(tile.init)(SHAPE, key=jax.random.key(0))
+    once, read = eqx.filter_jit(tile.crosspoints), eqx.filter_jit(tile.read)
+    ratio = np.asarray(once(state, key=jax.random.key(1)) / once(state)) - 1
     # 240 devices: five standard errors of a spread, false alarm 6e-7.
     assert abs(ratio.std() / 0.05 - 1) < 5 / (2 * ratio.size) ** 0.5
     x = jnp.ones((2, SHAPE[0]))
-    noisy = [np.asarray(tile.read(state, x, key=jax.random.key(k))) for k in (1, 2)]
+    noisy = [np.asarray(read(state, x, key=jax.random.key(k))) for k in (1, 2)]
     np.testing.assert_array_equal(noisy[0][0], noisy[0][1])
     assert (noisy[0] != noisy[1]).all()
 
@@ -163,8 +187,8 @@ def test_a_key_is_one_noisy_read():
 def test_a_stack_of_matrices_has_hardware_of_its_own():
     tile = exact()
     code = jnp.stack([codes(tile, 1), codes(tile, 2)])
-    state, _ = tile.program(tile.init(code.shape, key=jax.random.key(0)), code, key=jax.random.key(1))
-    np.testing.assert_allclose(tile.matrix(state), tile.cell.decode(code), atol=1e-6)
+    state, _ = written(tile, code)
+    np.testing.assert_allclose(matrix(tile, state), eqx.filter_jit(tile.cell.decode)(code), atol=1e-6)
 
 
 def test_traced_codes_out_of_range_are_no_weights():

@@ -14,6 +14,9 @@ T = qs.training
 # A new rule is entered here.
 RULES = [T.rules.OuterSGD(0.1)]
 
+# One object: a new one would be compiled anew.
+SGD = optax.sgd(0.1)
+
 
 @pytest.fixture(params=RULES, ids=lambda rule: type(rule).__name__)
 def rule(request):
@@ -42,16 +45,14 @@ def test_a_rule_moves_all_matrices_and_nothing_else(rule):
 
 def test_a_rule_learns_and_continues_where_it_was(rule, tmp_path):
     x, y = samples(60)
-    state = T.init(on_crossbars(), rule, key=KEY, digital=optax.sgd(0.1))
+    state = T.init(on_crossbars(), rule, key=KEY, digital=SGD)
     losses = []
     for _ in range(5):
         T.save(state, tmp_path)
         state, metrics = T.epoch(state, x, y, 10)
         losses.append(float(metrics.loss))
     assert losses[-1] < losses[0]
-    again, _ = T.epoch(
-        T.restore(tmp_path, like=T.init(on_crossbars(), rule, key=KEY, digital=optax.sgd(0.1))), x, y, 10
-    )
+    again, _ = T.epoch(T.restore(tmp_path, like=T.init(on_crossbars(), rule, key=KEY, digital=SGD)), x, y, 10)
     assert_same(numbers(T.model(again)), numbers(T.model(state)))
 
 

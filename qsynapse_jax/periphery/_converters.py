@@ -1,13 +1,34 @@
-"""Analog-to-digital conversion of bit-line currents against a reference resistor."""
+"""Converters: inputs to word-line voltages, and bit-line currents to numbers against a reference resistor."""
 
-from typing import Any
+from jaxtyping import Array, Float
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from qsynapse_jax._checks import as_floating
+from qsynapse_jax._fields import Model, Scalar, positive, real, whole
+from qsynapse_jax.quantize import round_signed
 
-from qsynapse_jax._checks import as_floating, as_real
-from qsynapse_jax._fields import Model, Scalar, check, positive, real, whole
-from qsynapse_jax.quantize import NO_LEVEL, NUMBER, round_signed
+
+class DAC(Model):
+    """Signed, uniform: an input in -1 .. 1 becomes one of 2^bits - 1 voltages from -v_max to v_max.
+
+        v = v_max round(n x) / n, with x clipped to -1 .. 1,    n = 2^(bits-1) - 1
+
+    Args:
+        bits: of the code, sign included, 2 to 16. Static.
+        v_max: voltage of an input of 1 [V].
+
+    Raises:
+        ValueError: `bits` out of range; a voltage that is not positive.
+    """
+
+    bits: int = whole(2, 16)
+    v_max: Scalar = real("V", positive, default=0.2)
+
+    def value(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Each input as the word line receives it, in units of `v_max`.
+
+        Gradients: straight through the rounding where an input is in range; 0 beyond.
+        """
+        return round_signed(as_floating(x, "x"), self.bits)
 
 
 class ADC(Model):
@@ -38,27 +59,8 @@ class ADC(Model):
         """Largest current [A]."""
         return self.v_ref / self.r_ref
 
-    @property
-    def largest(self) -> int:
-        """Largest code."""
-        return 2 ** (self.bits - 1) - 1
-
-    def with_reference_factor(self, factor: Any) -> "ADC":
-        """The same converter on a die whose resistors are all larger by `factor`."""
-        return ADC(self.bits, self.v_ref, self.r_ref * as_real(factor, "factor"))
-
-    def code(self, i: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
-        """Code of each current [A]; a traced NaN has the least int32 number, which is no code.
-
-        Raises:
-            ValueError: a current is NaN, where its value is known.
-        """
-        check(i, "i", "A", NUMBER)
-        value = self.value(i)
-        return jnp.where(jnp.isnan(value), NO_LEVEL, jnp.round(value * self.largest).astype(jnp.int32))
-
     def value(self, i: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Each current [A] as the converter reports it, in units of full scale: code / largest code.
+        """Each current [A] as the converter reports it, in units of full scale: code / n.
 
         Gradients: straight through the rounding in `i`, `v_ref` and `r_ref` where a current is in range; 0 beyond.
         """

@@ -1,5 +1,6 @@
-"""`qsynapse solve`: the currents of one stored circuit, and what its wires cost."""
+"""`qsynapse solve` and `spice`: the currents of one stored circuit, and what its wires cost; or its netlist."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from qsynapse_jax.cli._output import print_files, print_line
-from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve
-from qsynapse_jax.studies import check_output_file, quantity, write_arrays
+from qsynapse_jax._arrays import write_arrays
+from qsynapse_jax._fields import quantity
+from qsynapse_jax.cli._output import check_output_file, print_line, print_written
+from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve, to_spice
 
 # A table that fits a screen; of a longer one its two ends.
 _LONGEST_TABLE, _SHOWN_AT_AN_END = 20, 8
@@ -65,13 +67,36 @@ class Solve:
             write_arrays(self.out, arrays)
         print_line(console, f"{self.file}: {circuit}")
         console.print(_currents(arrays["i_out"]))
-        for line in _figures(circuit, arrays, all_shown=arrays["i_out"].size <= _LONGEST_TABLE):
+        for line in _figures(circuit, arrays):
             print_line(console, line)
         for note in _notes(circuit, arrays):
             print_line(console, f"note: {note}")
         if self.out is not None:
-            console.print("Written:")
-            print_files(console, [self.out])
+            print_written(console, [self.out])
+
+
+@dataclass(frozen=True)
+class Spice:
+    """Write one crossbar as a netlist for ngspice, which prints its bit-line currents."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The circuit, an .npz file as for `qsynapse solve`, with one vector of voltages."""
+    out: Path | None = None
+    """The netlist; beside the input with the ending .cir where not given."""
+
+    def run(self, console: Console) -> None:
+        circuit = read_circuit(self.file)
+        if circuit.v_in.ndim > 1:
+            raise ValueError(
+                f"Argument `v_in` must be one vector of voltages for a netlist, but has shape {circuit.v_in.shape}; "
+                "store each in a file of its own, e.g. with `v_in=v_in[0]`."
+            )
+        out = self.file.with_suffix(".cir") if self.out is None else self.out
+        check_output_file(out, source=self.file)
+        with circuit.precision():
+            to_spice(circuit.g, circuit.v_in, circuit.wires(), circuit.law(), out, v_out=circuit.v_out)
+        print_written(console, [out])
+        print_line(console, f"Run it: ngspice -b {shlex.quote(str(out))}")
 
 
 def _arrays(sol: Solution) -> dict[str, np.ndarray]:
@@ -99,11 +124,10 @@ def _currents(i_out: np.ndarray) -> Table:
     return table
 
 
-def _figures(circuit: Circuit, arrays: dict[str, np.ndarray], *, all_shown: bool) -> Iterator[str]:
+def _figures(circuit: Circuit, arrays: dict[str, np.ndarray]) -> Iterator[str]:
     """Lines below the table: how to get the rest, how good the solution is, what the wires cost."""
-    if not all_shown:
-        shown = 2 * _SHOWN_AT_AN_END
-        yield f"{shown} of {arrays['i_out'].size} currents are shown; --out FILE.npz writes all of them as `i_out`."
+    if (size := arrays["i_out"].size) > _LONGEST_TABLE:
+        yield f"{2 * _SHOWN_AT_AN_END} of {size} currents are shown; --out FILE.npz writes all of them as `i_out`."
     yield f"iterations     {arrays['iterations']}"
     yield f"linear solves  {arrays['solves']}"
     yield f"residual       {np.max(arrays['residual']):.1e} (relative)"
