@@ -45,6 +45,10 @@ from qsynapse_jax.crossbar._matrices import Matrices, inverse, mm, mmt, small_in
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
 
+# Word lines up to which all panels are made at once: a panel of n lines has (2 n + 16)^2 numbers, all of them
+# together are 260 arrays at 1024 lines.
+_MOST_TOGETHER = 256
+
 
 def compile_lines(
     g: Float[Array, "*tiles wl bl"], r_word: Float[Array, "*tiles wl bl"], r_bit: Float[Array, "*tiles wl bl"]
@@ -120,7 +124,7 @@ def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
     # Bit lines in a panel: the sweep costs 1/edge, joining strips edge. At 64 lines 4 and 16 take 1.7 times as long as
     # 8; at 128, 16 saves 1/8 of the gradient.
     edge = 8 if g.shape[1] <= 96 else 16
-    g_eff = _sweep(_panels(g, r_word, r_bit, edge), g.shape[1], edge)[:, : g.shape[1], : g.shape[2]]
+    g_eff = _sweep(g, r_word, r_bit, edge)[:, : g.shape[1], : g.shape[2]]
     return (transposed(g_eff) if tall else g_eff)[:, ::-1]
 
 
@@ -343,28 +347,43 @@ def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     )
 
 
-def _sweep(h: Float[Array, "panels tiles ports ports"], n_word: int, edge: int) -> Matrices:
-    panels, tiles, ports, _ = h.shape
-    rows, keep = (ports - edge) // 2, min((ports - edge) // 2, n_word + -n_word % 8)
+def _blocks(h: Float[Array, "*panels tiles ports ports"], n_word: int, edge: int) -> tuple[Array, ...]:
+    """The parts of panels that `_absorb` takes, over the word lines that are there."""
+    rows = (h.shape[-1] - edge) // 2
+    keep = min(rows, n_word + -n_word % 8)
     h = _symmetric(h)
-    words = h[:, :, edge:, edge:].reshape(panels, tiles, rows, 2, rows, 2)[:, :, :keep, :, :keep]
-    bits = h[:, :, :edge, edge:].reshape(panels, tiles, edge, rows, 2)[:, :, :, :keep]
-    blocks = (
-        words[:, :, :, 0, :, 0],
-        words[:, :, :, 1, :, 0],
-        words[:, :, :, 0, :, 1],
-        -words[:, :, :, 1, :, 1],
+    words = h[..., edge:, edge:].reshape(*h.shape[:-2], rows, 2, rows, 2)[..., :keep, :, :keep, :]
+    bits = h[..., :edge, edge:].reshape(*h.shape[:-2], edge, rows, 2)[..., :keep, :]
+    return (
+        words[..., 0, :, 0],
+        words[..., 1, :, 0],
+        words[..., 0, :, 1],
+        -words[..., 1, :, 1],
         bits[..., 0],
         bits[..., 1],
     )
 
+
+def _sweep(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Matrices:
+    tiles, n_word, n_bit = g.shape
+    panels, keep = -(-n_bit // edge), n_word + -n_word % 8
+    keep = min(keep, max(4, 1 << (n_word - 1).bit_length()))
+    together = n_word <= _MOST_TOGETHER
+    if together:
+        parts = _blocks(_panels(g, r_word, r_bit, edge), n_word, edge)
+    else:
+        padded = (jnp.pad(x, ((0, 0), (0, 0), (0, panels * edge - n_bit))) for x in (g, r_word, r_bit))
+        parts = tuple(jnp.moveaxis(x.reshape(tiles, n_word, panels, edge), 2, 0) for x in padded)
+
     def step(state: tuple[Array, Array], x: tuple[Any, ...]) -> tuple[tuple[Array, Array], None]:
-        at, panel = x
+        at, parts = x
+        panel = parts if together else _blocks(_panels(*parts, edge)[0], n_word, edge)
         a, t, new = _absorb(*state, *panel)
         return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
 
-    zero = jnp.zeros((tiles, keep, keep), h.dtype)
-    start = (zero, jnp.zeros((tiles, panels * edge, keep), h.dtype))
+    zero = jnp.zeros((tiles, keep, keep), g.dtype)
+    start = (zero, jnp.zeros((tiles, panels * edge, keep), g.dtype))
     at = np.arange(panels, dtype=np.int32) * np.int32(edge)
-    (_, t), _ = jax.lax.scan(step, start, (at, blocks), reverse=True)
+    # One after another, panels are made again for the derivative, too.
+    (_, t), _ = jax.lax.scan(step if together else jax.checkpoint(step), start, (at, parts), reverse=True)
     return -transposed(t)

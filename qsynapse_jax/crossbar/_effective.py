@@ -22,15 +22,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from qsynapse_jax._checks import as_floating
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve
 from qsynapse_jax.crossbar._solver import AbstractSolver
-from qsynapse_jax.crossbar._validation import check_array, check_solver, check_tolerance, outcome, raise_failure
+from qsynapse_jax.crossbar._validation import (
+    as_working,
+    check_array,
+    check_solver,
+    check_tolerance,
+    outcome,
+    raise_failure,
+)
 from qsynapse_jax.crossbar._wires import Wires
 
 # Numbers that the solves of all lines keep at a time: 4 tiles of 64 x 64, whose working set (about five arrays of
@@ -43,7 +49,7 @@ _WITNESSES = 4
 
 @overload
 def effective_conductance(
-    g: Float[ArrayLike, "*tiles wl bl"],
+    g: Real[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
     solver: AbstractSolver = ...,
@@ -54,7 +60,7 @@ def effective_conductance(
 ) -> Float[Array, "*tiles wl bl"]: ...
 @overload
 def effective_conductance(
-    g: Float[ArrayLike, "*tiles wl bl"],
+    g: Real[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
     solver: AbstractSolver = ...,
@@ -64,7 +70,7 @@ def effective_conductance(
     certificate: PRNGKeyArray,
 ) -> tuple[Float[Array, "*tiles wl bl"], Float[Array, ""]]: ...
 def effective_conductance(
-    g: Float[ArrayLike, "*tiles wl bl"],
+    g: Real[ArrayLike, "*tiles wl bl"],
     wires: Wires,
     *,
     solver: AbstractSolver = AUTO,
@@ -103,7 +109,7 @@ def effective_conductance(
     Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve
         per line costs 4 N^4 operations per iteration and five arrays of N^3 numbers.
     """
-    g = as_floating(g, "g")
+    g = as_working(g, "g")
     check_array(g, wires, tiles=True)
     opens = wires.count_opens(g.shape[-2:])
     check_solver(solver, wires, g.shape, opens)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Real
 
-from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
@@ -20,6 +20,7 @@ from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, co
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
 from qsynapse_jax.crossbar._validation import (
+    as_working,
     check_array,
     check_input,
     check_law,
@@ -85,11 +86,11 @@ class Solution(eqx.Module):
 
 
 def solve(
-    g: Float[ArrayLike, "wl bl"],
-    v_in: Float[ArrayLike, "*batch wl"],
+    g: Real[ArrayLike, "wl bl"],
+    v_in: Real[ArrayLike, "*batch wl"],
     wires: Wires,
     *,
-    v_out: Float[ArrayLike, "*batch bl"] | None = None,
+    v_out: Real[ArrayLike, "*batch bl"] | None = None,
     law: AbstractLaw = OHMIC,
     solver: AbstractSolver = AUTO,
     rtol: float | None = None,
@@ -105,7 +106,7 @@ def solve(
 
     Args:
         g: conductance of every cell [S], shape (wl, bl); 0 is an open cell. Its precision and that of `v_in` is
-            the working precision, float32 or float64.
+            the working precision, float32 or float64; whole numbers become real.
         v_in: voltages of the word-line drivers [V], shape (*batch, wl); all solved together.
         wires: their resistances [ohm].
         v_out: voltages of the bit-line terminals [V], shape (*batch, bl) with the batch of `v_in`, or (bl,); default
@@ -138,9 +139,9 @@ def solve(
 
     Accuracy: against ngspice, relative to the largest current, `tests/golden`: 1e-9 in float64, 1e-5 in float32.
     """
-    g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
+    g, v_in = as_working(g, "g"), as_working(v_in, "v_in")
     check_array(g, wires)
-    v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_floating(v_out, "v_out")
+    v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_working(v_out, "v_out")
     check_input(g, v_in, v_out)
     check_law(law)
     dtype = jnp.promote_types(g.dtype, v_in.dtype)

@@ -1,5 +1,6 @@
 """The border of the package: what is checked before a solve, and how a failure after it is raised."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qsynapse_jax._checks import bad_value_message, is_concrete
+from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
 from qsynapse_jax.crossbar._operating_point import Tolerance
@@ -19,6 +20,20 @@ T = TypeVar("T")
 
 # Newton's method on a monotonic law needs 4 to 6 linear solves, a dozen from far away; beyond this it is lost.
 _MAX_SOLVES = 60
+
+
+def as_working(value: Any, name: str) -> jax.Array:
+    """A number of a circuit as an array; whole numbers become real, and lost precision is said."""
+    if np.result_type(getattr(value, "dtype", float)).kind in "iu":
+        value = jnp.asarray(value, float)
+    array = as_floating(value, name)
+    if isinstance(value, np.ndarray) and value.dtype == np.float64 and array.dtype == jnp.float32:
+        warnings.warn(
+            f"Argument `{name}` is float64, but JAX computes in float32 until `jax.config.update('jax_enable_x64', "
+            f"True)`; write that first, or give `{name}.astype('float32')`.",
+            stacklevel=3,
+        )
+    return array
 
 
 def check_array(g: jax.Array, wires: Any, *, tiles: bool = False) -> None:

@@ -1,6 +1,7 @@
 """The wires of a crossbar: what lies between a driver, a cell and a sense amplifier."""
 
 from functools import reduce
+from math import prod
 from typing import Any
 
 import equinox as eqx
@@ -93,7 +94,8 @@ class Wires(Model):
     def count_opens(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Places to hold for opens in word lines and in bit lines."""
         if self.opens is not None:
-            return self.opens, self.opens
+            most = min(self.opens, prod(shape))
+            return most, most
         if not is_concrete(self) or all(leaf.ndim == 0 for leaf in jax.tree.leaves(self)):
             return 0, 0
         # In NumPy: what JAX computes while it traces has no value to count.
