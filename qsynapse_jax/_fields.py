@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         def __get__(self, instance: object | None, owner: Any) -> "OptionalScalar | Array | None": ...
         def __set__(self, instance: object, value: ArrayLike | None) -> None: ...
 
-    Numbers, OptionalNumbers = Scalar, OptionalScalar
+    Numbers = Scalar
+    OptionalNumbers = OptionalScalar
 else:
     Scalar = Float[Array, ""]
     Numbers = Float[Array, "..."]

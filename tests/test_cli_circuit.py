@@ -77,7 +77,7 @@ def test_solve_prints_and_writes_what_the_function_finds(folder, capsys):
     run("solve", "array.npz", "--out", "solution.npz")
     printed, found = capsys.readouterr().out, solution("solution.npz")
     with jax.enable_x64(True):
-        expected = qs.crossbar.solve(G, V, qs.crossbar.Wires(r_bit=20.0, **ENDS), v_out=v_out, cell=cell())
+        expected = qs.crossbar.solve(G, V, qs.crossbar.Wires(r_bit=20.0, **ENDS), v_out=v_out, law=cell())
         for name in ("i_out", "v_word", "v_bit", "i_cell"):
             assert found[name].dtype == np.float64
             np.testing.assert_array_equal(found[name], getattr(expected, name))
@@ -134,7 +134,7 @@ WRONG = {
     "no v_in": ({"v_in": None}, "has no `v_in`; write e.g. numpy.savez("),
     "unknown name": ({"r_wrd": 1.0}, "holds an array `r_wrd`, but known are g, v_in, v_out, r_word"),
     "what it might mean": ({"r_wrd": 1.0}, "Did you mean `r_word`?"),
-    "negative g": ({"g": changed(G, -1e-6)}, "`g` must be non-negative and finite, but g[0, 0] = -1e-06 S"),
+    "negative g": ({"g": changed(G, -1e-6)}, "`g` must be non-negative, but g[0, 0] = -1e-06 S"),
     "NaN in g": ({"g": changed(G, np.nan)}, "g[0, 0] = nan S. Use 0.0 for an open cell"),
     "NaN in v_in": ({"v_in": changed(V, np.nan)}, "`v_in` must be finite, but v_in[0] = nan V"),
     "NaN in v_out": ({"v_out": np.array([0.0, np.nan])}, "`v_out` must be finite, but v_out[1] = nan V"),

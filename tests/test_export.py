@@ -19,11 +19,11 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 SHAPE = (3, 4)
 
 
-def gradient_of_solve(g, v_in, wires, *, cell):
+def gradient_of_solve(g, v_in, wires, *, law):
     """Value and gradients in everything."""
 
     def total(g, v_in, wires):
-        return jnp.sum(qs.crossbar.solve(g, v_in, wires, law=cell, throw=False).i_out)
+        return jnp.sum(qs.crossbar.solve(g, v_in, wires, law=law, throw=False).i_out)
 
     return jax.value_and_grad(total, argnums=(0, 1, 2))(g, v_in, wires)
 

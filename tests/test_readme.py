@@ -15,6 +15,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 DOCUMENTS = [*GENERATED, *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_prints_what_it_computes(capsys):
     example = EXAMPLES[0]
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 15

@@ -34,7 +34,7 @@ class _Graph:
             node = self.parent[node]
         return node
 
-    def resistor(self, p: Node, q: Node, *ohms: float) -> None:
+    def resistor(self, p: Node, q: Node, *ohms: Any) -> None:
         """Resistances in series; of an infinite one only the nodes are kept."""
         p, q = self.root(p), self.root(q)
         if any(np.isinf(r) for r in ohms):
@@ -62,9 +62,9 @@ def exact_solve(
     for i, j in np.ndindex(rows, columns):
         word, bit = ("word", i, j), ("bit", i, j)
         driver, sense = ("driver", i, 0), ("sense", j, 0)
-        graph.resistor(word, *((driver, r_word[i, j], r_driver[i]) if j == 0 else (("word", i, j - 1), r_word[i, j])))
+        graph.resistor(word, driver if j == 0 else ("word", i, j - 1), r_word[i, j], r_driver[i] if j == 0 else 0.0)
         last = i == rows - 1
-        graph.resistor(bit, *((sense, r_bit[i, j], r_sense[j]) if last else (("bit", i + 1, j), r_bit[i, j])))
+        graph.resistor(bit, sense if last else ("bit", i + 1, j), r_bit[i, j], r_sense[j] if last else 0.0)
         if j == columns - 1:
             graph.resistor(word, driver, r_driver_far[i])
         if i == 0:

@@ -222,7 +222,7 @@ def test_no_convergence_of_the_effective_conductance():
 def test_overflow_is_a_breakdown():
     """1e300 S at 1e300 V: valid numbers whose product is not."""
     with pytest.raises(ConvergenceError, match=r"met a NaN or infinite number.*Check the units"):
-        solve(np.full((3, 4), 1e300), np.full(3, 1e300))
+        solve(np.full((3, 4), 1e300), np.full(3, 1e300), Wires())
 
 
 def test_a_refused_conductance_outranks_what_it_causes():
@@ -245,7 +245,11 @@ class TestWithoutThrow:
             ({"g": with_entry(G, (1, 2), -1e-6)}, "bad_conductance", "Argument `g` must be non-negative, but"),
             ({"g": with_entry(G, (1, 2), np.nan)}, "bad_conductance", "Use 0.0 for an open cell and an infinity"),
             ({"v_in": with_entry(V, 0, np.inf)}, "bad_voltage", "Argument `v_in` must be finite"),
-            ({"g": np.full((3, 4), 1e300), "v_in": np.full(3, 1e300)}, "breakdown", "met a NaN or infinite number"),
+            (
+                {"g": np.full((3, 4), 1e300), "v_in": np.full(3, 1e300), "wires": Wires()},
+                "breakdown",
+                "met a NaN or infinite number",
+            ),
         ],
         ids=["negative", "nan", "voltage", "overflow"],
     )

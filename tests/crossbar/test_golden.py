@@ -56,7 +56,7 @@ def test_all_linear_cases_are_here():
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n.startswith("batch8") else []) for n in CASES]
+    "name", [pytest.param(n, marks=pytest.mark.slow if n.startswith(("batch8", "square_64")) else []) for n in CASES]
 )
 def test_golden_float64(name):
     case = load_golden(name)
@@ -65,7 +65,7 @@ def test_golden_float64(name):
 
 @pytest.mark.usefixtures("x32")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n.startswith(("ill", "tall")) else pytest.mark.slow) for n in CASES]
+    "name", [pytest.param(n, marks=[] if n.startswith("ill") else pytest.mark.slow) for n in CASES]
 )
 def test_golden_float32(name):
     case = load_golden(name)

@@ -107,11 +107,12 @@ def test_a_line_that_floats_keeps_its_digits():
         "r_sense_far": floats,
     }
     exact, (_, sol) = exact_solve(**circuit), in_array(circuit)
+    assert exact is not None
     np.testing.assert_allclose(sol.i_out, exact.i_out, rtol=1e-5, atol=1e-5 * np.abs(exact.i_out).max())
-    # The iteration, asked for by name, comes to the same.
+    # The iteration, asked for by name, cannot promise it, and says so.
     wires = qs.crossbar.Wires(2.0, 2.0, r_driver, r_sense)
-    iterated = qs.crossbar.solve(circuit["g"], circuit["v_in"], wires, solver=qs.crossbar.ConjugateGradient())
-    np.testing.assert_allclose(iterated.i_out, exact.i_out, rtol=1e-4, atol=1e-4 * np.abs(exact.i_out).max())
+    with pytest.raises(qs.crossbar.ConvergenceError, match="too delicate for the working precision"):
+        qs.crossbar.solve(circuit["g"], circuit["v_in"], wires, solver=qs.crossbar.ConjugateGradient())
 
 
 @pytest.mark.usefixtures("x64")

@@ -85,7 +85,7 @@ def test_without_throw_one_bad_array_leaves_the_others_alone():
 
 
 def functions(throw, **options):
-    """What is compiled: both calls and their gradients; `solve` alone with a cell, which is nothing to a matrix."""
+    """What is compiled: both calls and their gradients; `solve` alone with a law, which is nothing to a matrix."""
 
     def solve(g, v_in, wires):
         return jnp.sum(qs.crossbar.solve(g, v_in, wires, throw=throw, **options).i_out)
@@ -95,7 +95,7 @@ def functions(throw, **options):
         return jnp.sum(v_in[:, None] * qs.crossbar.effective_conductance(g, wires, throw=throw, **options))
 
     everything = (0, 1, 2)
-    calls = {"solve": solve} if "cell" in options else {"solve": solve, "effective_conductance": effective}
+    calls = {"solve": solve} if "law" in options else {"solve": solve, "effective_conductance": effective}
     return {
         **calls,
         **{f"gradient of {name}": jax.value_and_grad(call, argnums=everything) for name, call in calls.items()},

@@ -242,7 +242,10 @@ def test_a_stack_of_matrices_is_as_many_tiles():
     np.testing.assert_allclose(tiled().effective(g)[1], one, rtol=0, atol=ROUNDING * float(g.max()))
 
 
-@pytest.mark.parametrize("name", ["tall_32x16_unequal", pytest.param("batch8_bipolar_32x32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["square_8x8", *(pytest.param(n, marks=pytest.mark.slow) for n in ("tall_32x16_unequal", "batch8_bipolar_32x32"))],
+)
 def test_a_golden_circuit_through_a_tile(name):
     """Currents of ngspice from `read`: the sum of currents is weight times span, and what stands for 0 added again."""
     case = load_golden(name)

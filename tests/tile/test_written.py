@@ -139,6 +139,7 @@ def test_devices_that_are_their_targets_do_not_age():
     np.testing.assert_array_equal(matrix(tile, aged(tile, state, 1e9, 400.0)), matrix(tile, state))
 
 
+@pytest.mark.slow
 def test_real_resistors_move_conductances_and_the_reference_alike():
     """Process and temperature factors divide out against `reference_factor`."""
     tile = switched(resistor=qs.cells.Resistor(sigma_unit=0.05, sigma_process=0.2, tcr=1e-3))
@@ -156,6 +157,7 @@ def test_real_resistors_move_conductances_and_the_reference_alike():
     np.testing.assert_allclose(matrix(measured, state), die * matrix(tile, state), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_circuit_sees_the_written_hardware():
     """Wires and real devices together: a circuit solved on the real conductances, for a tile that holds them all."""
     wires = qs.crossbar.Wires(r_word=5.0, r_bit=5.0)

@@ -57,6 +57,7 @@ def test_one_run_through_the_model_for_all_epochs_and_listeners():
     assert len(network.seen.shapes) == 1
 
 
+@pytest.mark.slow
 def test_dropout_and_batch_statistics_move_and_evaluation_uses_neither():
     (x, y), network = samples(), modal()
     state = T.init(network, ADAM, key=KEY)

@@ -44,7 +44,8 @@ def train_both(sizes, shape, wires, *, n, pool=1, seed=0, **options):
     return history[-1].accuracy, deployed, [epoch.loss for epoch in history]
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the run of tests/test_cli.py trains through wires by default
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_one_layer_learns_digits_through_its_wires(seed):
     """Squares of four pixels, wires in which most of a current is lost: 75 to 76 % against 30 to 40 %."""
     options = {"epochs": 10, "batch_size": 32, "learning_rate": 0.03, "seed": seed}
