@@ -377,7 +377,7 @@ def _sweep(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Matrice
 
     def step(state: tuple[Array, Array], x: tuple[Any, ...]) -> tuple[tuple[Array, Array], None]:
         at, parts = x
-        panel = parts if together else _blocks(_panels(*parts, edge)[0], n_word, edge)
+        panel = parts if together else _blocks(_panels(parts[0], parts[1], parts[2], edge)[0], n_word, edge)
         a, t, new = _absorb(*state, *panel)
         return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
 

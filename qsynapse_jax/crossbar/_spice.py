@@ -165,7 +165,8 @@ def _netlist(g: np.ndarray, v_in: np.ndarray, v_out: np.ndarray, wires: Wires, c
     yield _OPTIONS
     if any(np.isinf(value).any() for value in r.values() if value is not None):
         yield _SHUNT
-    words, bits, elements = [], [], []
+    words, bits = [], []
+    elements: list[tuple[str, str, str, str]] = []
     for i in range(n_word):
         yield f"Vs{i} s{i} 0 DC {float(v_in[i])!r}"
         nodes = [f"t{i}", *(f"w{i}_{j}" for j in range(n_bit))]
