@@ -381,8 +381,9 @@ def _sweep(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Matrice
         a, t, new = _absorb(*state, *panel)
         return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
 
-    zero = jnp.zeros((tiles, keep, keep), g.dtype)
-    start = (zero, jnp.zeros((tiles, panels * edge, keep), g.dtype))
+    # Like `g`: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
+    zero = jnp.zeros_like(g[:, :1, :1])
+    start = (jnp.broadcast_to(zero, (tiles, keep, keep)), jnp.broadcast_to(zero, (tiles, panels * edge, keep)))
     at = np.arange(panels, dtype=np.int32) * np.int32(edge)
     # One after another, panels are made again for the derivative, too.
     (_, t), _ = jax.lax.scan(step if together else jax.checkpoint(step), start, (at, parts), reverse=True)

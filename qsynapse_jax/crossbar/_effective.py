@@ -20,7 +20,6 @@ from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
@@ -137,7 +136,7 @@ def _compile_circuit(
         # Without a loop where none is needed: JAX takes a loop's derivative by rules of its own only once, so that
         # reverse over reverse mode would not get through.
         solved = jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
-        g_eff, converged = solved[0].reshape(g.shape), solved[1]
+        g_eff, converged = solved[0].reshape(g.shape), solved[1] > 0
     shorted = jnp.any(jnp.isinf(tiles) & (z.own() == 0)[None]) if not any(opens) else False
     finite = jnp.all(jnp.isfinite(g_eff))
     result = outcome(jnp.all(converged), finite=finite, shorted=shorted, g=g, law=OHMIC, z=z, wires=wires)
@@ -205,8 +204,8 @@ def _g_eff_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
     if not is_zero(dz) and any(z.opens):
         passed = tangent_of(lambda z: z.passed(*through), (z,), (dz,))
         tangent += jnp.einsum("mk,nk->mn", passed, from_bit.phi, precision=EXACT)
-    converged = from_word.converged & from_bit.converged
-    return (g_eff, converged), (tangent, np.zeros((), jax.dtypes.float0))
+    converged = from_word.converged * from_bit.converged
+    return (g_eff, converged), (tangent, jnp.zeros_like(converged))
 
 
 _g_eff.defjvp(_g_eff_jvp, symbolic_zeros=True)

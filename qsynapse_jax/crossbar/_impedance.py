@@ -110,6 +110,27 @@ class Line(eqx.Module):
         far = self._far_current(self._beyond(phi, shape))
         return through + self._at_opens(jnp.broadcast_to(far, (phi.shape[0], *shape)))
 
+    def carried(
+        self, current: Float[Array, "batch wl bl"], fall: Float[Array, "batch wl bl"]
+    ) -> Float[Array, "batch wl bl"]:
+        """Current through the segment on the near side of every cell [A], in its own direction.
+
+        What the cells beyond it carry, less what the far end supplies. `fall`, the voltages across the segments [V],
+        say what opens pass, and thus what is left to the far ends of their lines.
+        """
+        carried = self._beyond_each(current)
+        if self.far is None:
+            return carried
+        supplied = self._far_current(self._near_drop(current))
+        if self.opens is not None:
+            at, index = self.opens, self.opens.row if self.axis == -1 else self.opens.column
+            missing = self._at_opens(carried) - (at.live * at.conductance)[None] * fall[:, at.row, at.column]
+            lines = jnp.squeeze(supplied, self.axis)
+            number = jnp.zeros(lines.shape[1:], lines.dtype).at[index].add(at.live)[None]
+            known = jnp.zeros_like(lines).at[:, index].add(missing) / jnp.where(number > 0, number, 1)
+            supplied = jnp.expand_dims(jnp.where(number > 0, known, lines), self.axis)
+        return carried - supplied
+
     def _beyond(self, phi: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         assert self.opens is not None
         at = jnp.zeros((phi.shape[0], *shape), phi.dtype)

@@ -105,12 +105,24 @@ class Law(AbstractLaw):
     """Any law given as a function: I = function(g, v, *parameters).
 
     Args:
-        function: elementwise in `g` [S] and `v` [V]; static, so give what may be swept or differentiated as parameters.
+        function: elementwise in `g` [S] and `v` [V]; compiled once for each function object, so give numbers that are
+            swept as parameters. Traced numbers that it closes over have derivatives, too.
         parameters: passed on to it.
     """
 
     function: Callable[..., Any] = eqx.field(static=True)
     parameters: tuple[Any, ...] = ()
+
+    def opened(self, g: Any, v: Any) -> "Law":
+        """The same law with the traced numbers that its function closes over among the parameters.
+
+        A function is static: of numbers inside it no derivative would know.
+        """
+        closed = [cell.cell_contents for cell in getattr(self.function, "__closure__", None) or ()]
+        if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(closed)):
+            return self
+        function, numbers = jax.closure_convert(self.function, g, v, *self.parameters)
+        return Law(function, (*self.parameters, *numbers))
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         return self.function(jnp.broadcast_to(_rank(g, v), v.shape), v, *self.parameters)

@@ -136,7 +136,7 @@ def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
         lambda current, drop: current + slope * drop,
         dual,
         first,
-        jnp.zeros_like(drive),
+        jnp.zeros_like(first),
         target=limits.rtol**2 * dot(first, scaled),
         chosen=chosen,
         limits=limits,

@@ -58,7 +58,7 @@ class Tolerance(NamedTuple):
 class OperatingPoint(NamedTuple):
     """Node voltages [V] and cell currents [A] for a batch of inputs, and how the iteration went.
 
-    `defect` as in `Loaded`.
+    `converged` is 1 or 0, a number because it has a tangent inside `jax.shard_map`; `defect` as in `Loaded`.
     """
 
     word: Cells
@@ -68,7 +68,7 @@ class OperatingPoint(NamedTuple):
     phi: Float[Array, "batch opens"]
     steps: Int[Array, ""]
     solves: Int[Array, ""]
-    converged: Bool[Array, ""]
+    converged: Float[Array, ""]
     defect: Float[Array, " batch"] | None
 
 
@@ -80,7 +80,7 @@ def operating_point(
     drive = a - b
     if law.linear:
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
-        nothing = jnp.zeros((drive.shape[0], sum(z.opens)), drive.dtype)
+        nothing = _nothing(drive, sum(z.opens))
         system = System(slope, z, drive, nothing, terminals=(a[:, :, 0], b[:, 0]))
         current, phi, steps, converged, defect, nodes = load(tolerance.solver, system, tolerance.limits)
         solves = jnp.ones((), jnp.int32)
@@ -89,7 +89,12 @@ def operating_point(
         defect = nodes = None
     if nodes is None:
         nodes = Nodes(a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi), jnp.sum(current, axis=-2))
-    return OperatingPoint(*nodes, current, phi, steps, solves, converged, defect)
+    return OperatingPoint(*nodes, current, phi, steps, solves, converged.astype(drive.dtype), defect)
+
+
+def _nothing(like: Cells, opens: int) -> Float[Array, "batch opens"]:
+    """No voltage across, or current through, any open."""
+    return jnp.broadcast_to(jnp.zeros_like(like[:, 0, :1]), (like.shape[0], opens))
 
 
 def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
@@ -110,7 +115,7 @@ def _newton(
     tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance
 ) -> tuple[Cells, Float[Array, "batch opens"], Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
     """Currents of nonlinear cells and voltages across the opens, all inputs at once."""
-    shape, batch = drive.shape[1:], drive.shape[0]
+    shape = drive.shape[1:]
 
     def residual(u: Cells, phi: jax.Array) -> tuple[Cells, jax.Array]:
         current = law.current(g, u)
@@ -168,10 +173,10 @@ def _newton(
         )
 
     zero = jnp.zeros((), jnp.int32)
-    u, phi = jnp.zeros_like(drive), jnp.zeros((batch, sum(z.opens)), drive.dtype)
-    last = jax.lax.while_loop(
-        proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, jnp.zeros(batch, bool))
-    )
+    # Like the currents: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
+    u = jnp.zeros_like(law.current(g, drive))
+    phi, stuck = _nothing(u, sum(z.opens)), jnp.zeros_like(u[:, 0, 0], bool)
+    last = jax.lax.while_loop(proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, stuck))
     # Rounding may leave the last halvings without progress just above the target: within 10 of it is converged.
     converged = jnp.all(last.norm <= jnp.where(last.stuck, 10, 1) * target)
     return law.current(g, last.u), last.phi, last.steps, last.solves, converged
@@ -207,7 +212,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
     current = capped(slope, z)[0] * q + sum(injected)
     unmoved: Any = np.zeros((), jax.dtypes.float0)
     # Around a point that is not the operating point a tangent means nothing, even if its own solve has converged.
-    one_or_nan = jnp.where(point.converged, 1.0, jnp.nan).astype(g.dtype)
+    one_or_nan = jnp.where(point.converged > 0, 1.0, jnp.nan).astype(g.dtype)
     tangent = OperatingPoint(
         one_or_nan * (sum(at_word) + z.word_voltage(current, dphi)),
         one_or_nan * (sum(at_bit) + z.bit_voltage(current, dphi)),
@@ -216,7 +221,7 @@ def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> A
         one_or_nan * dphi,
         unmoved,
         unmoved,
-        unmoved,
+        jnp.zeros_like(point.converged),
         None if point.defect is None else jnp.zeros_like(point.defect),
     )
     return point, tangent

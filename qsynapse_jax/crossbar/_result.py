@@ -33,6 +33,10 @@ class RESULTS(eqx.Enumeration):
         "Argument `g` must be finite for cells with a nonlinear law, but holds an infinity; use `Ohmic` or `Series` "
         "cells, or a finite conductance [S]."
     )
+    not_linear = (
+        "Argument `law` says `linear = True`, but its current is not proportional to the voltage. Leave `linear` out: "
+        "then it is solved by Newton's method."
+    )
     short_and_open = (
         "Argument `g` holds a short (an infinity) in an array with open lines, which the iteration does not take; use "
         "`solver=Elimination()`."

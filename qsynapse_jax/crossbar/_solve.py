@@ -14,7 +14,7 @@ from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
-from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic
+from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Series
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
@@ -50,6 +50,7 @@ class Solution(eqx.Module):
         i_cell: current of every cell, from word line to bit line [A], shape (*batch, wl, bl).
         result: outcome; `RESULTS[sol.result]` is its message.
         stats: iterations, residual, power balance.
+        wires, v_in, v_out: what it was solved for [ohm], [V].
     """
 
     i_out: Float[Array, "*batch bl"]
@@ -58,6 +59,9 @@ class Solution(eqx.Module):
     i_cell: Float[Array, "*batch wl bl"]
     result: RESULTS
     stats: Stats
+    wires: Wires
+    v_in: Float[Array, "*batch wl"]
+    v_out: Float[Array, "..."]
 
     @property
     def v_cell(self) -> Float[Array, "*batch wl bl"]:
@@ -68,6 +72,19 @@ class Solution(eqx.Module):
     def i_in(self) -> Float[Array, "*batch wl"]:
         """Current into each word line from its driver [A]."""
         return jnp.sum(self.i_cell, axis=-1)
+
+    @property
+    def i_word(self) -> Float[Array, "*batch wl bl"]:
+        """Current in the word-line segment on the driver side of every cell, away from the driver [A]."""
+        return _segments(self, self._opens())[0]
+
+    @property
+    def i_bit(self) -> Float[Array, "*batch wl bl"]:
+        """Current in the bit-line segment on the sense side of every cell, towards the sense terminal [A]."""
+        return _segments(self, self._opens())[1]
+
+    def _opens(self) -> tuple[int, int]:
+        return self.wires.count_opens(self.i_cell.shape[-2:])
 
     def __repr__(self) -> str:
         """Size, largest drop along a line, residual and outcome; of traced or mapped values only the size."""
@@ -143,8 +160,8 @@ def solve(
     check_array(g, wires)
     v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_working(v_out, "v_out")
     check_input(g, v_in, v_out)
-    check_law(law)
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
+    law = check_law(law, g.shape, dtype)
     opens = wires.count_opens(g.shape)
     check_solver(solver, wires, g.shape, opens)
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
@@ -175,15 +192,20 @@ def _solve(
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
     nodes = operating_point(tolerance, law, g, a, b, z)
+    straight = True
+    if law.linear and type(law) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
+        off = jnp.abs(law.current(g, nodes.word - nodes.bit) - nodes.current)
+        straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
     residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
     loose = max(1.0, tolerance.limits.rtol / default_rtol(dtype))
     promised = loose * _PROMISED[dtype.name] * max(1.0, max(g.shape) / _SMALL)
     result = outcome(
-        nodes.converged,
+        nodes.converged > 0,
         finite=finite,
         accurate=jnp.all(current_error <= promised),
+        straight=straight,
         shorted=jnp.any(jnp.isinf(g) & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
@@ -208,7 +230,25 @@ def _solve(
         i_cell=restored(nodes.current),
         result=result,
         stats=Stats(nodes.steps, nodes.solves, *map(restored, (residual, current_error, power))),
+        wires=wires,
+        v_in=v_in.reshape(*batch, n_word),
+        v_out=v_out,
     )
+
+
+@partial(jax.jit, static_argnames="opens")
+def _segments(sol: Solution, opens: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    """Currents of all segments of word lines and of bit lines [A]."""
+    shape = sol.i_cell.shape[-2:]
+    z = impedance(sol.wires, shape, sol.i_cell.dtype, opens)
+    current, word, bit = (x.reshape(-1, *shape) for x in (sol.i_cell, sol.v_word, sol.v_bit))
+    v_in = sol.v_in.reshape(-1, shape[0], 1)
+    v_out = jnp.broadcast_to(sol.v_out.reshape(-1, 1, shape[1]), (len(current), 1, shape[1]))
+    found = (
+        z.word.carried(current, -jnp.diff(word, axis=-1, prepend=v_in)),
+        z.bit.carried(current, -jnp.diff(bit, axis=-2, append=v_out)),
+    )
+    return found[0].reshape(sol.i_cell.shape), found[1].reshape(sol.i_cell.shape)
 
 
 def _devices(*arrays: jax.Array) -> int:

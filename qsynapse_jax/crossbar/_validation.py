@@ -10,7 +10,7 @@ import numpy as np
 
 from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
 from qsynapse_jax.crossbar._impedance import Impedance
-from qsynapse_jax.crossbar._laws import AbstractLaw
+from qsynapse_jax.crossbar._laws import AbstractLaw, Law, Ohmic
 from qsynapse_jax.crossbar._operating_point import Tolerance
 from qsynapse_jax.crossbar._result import RESULTS, ConvergenceError
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits
@@ -63,12 +63,31 @@ def bad_conductance_message(g: jax.Array) -> str | None:
     return None if place is None else f"{place.replace(' and finite', '')} {remedy}"
 
 
-def check_law(law: Any) -> None:
-    """Refuses a law that is none."""
+def check_law(law: Any, shape: tuple[int, ...] | None = None, dtype: Any = None) -> AbstractLaw:
+    """The law, unless it is none or, with `shape` (wl, bl), gives no current for every cell."""
     if not isinstance(law, AbstractLaw):
         raise ValueError(
             f"Argument `law` must be a law such as `Ohmic()` or `Sinh(3.0)`, but is a {type(law).__name__}."
         )
+    if type(law) is Ohmic or shape is None:
+        return law
+    g, v = (jax.ShapeDtypeStruct(size, dtype) for size in (shape, (1, *shape)))
+    name = type(law).__name__
+    try:
+        law = law.opened(v, v) if type(law) is Law else law
+        current = jax.eval_shape(law.current, g, v)
+    except (TypeError, ValueError) as error:
+        parameters = ", ".join(f"`{key}` {np.shape(x)}" for key, x in vars(law).items() if hasattr(x, "shape"))
+        given = f"its parameters {parameters} must be scalars or of that shape; " if parameters else ""
+        raise ValueError(
+            f"Argument `law`, a `{name}`, has no currents for cells of shape {shape}: {given}{error}"
+        ) from error
+    if getattr(current, "shape", None) != v.shape:
+        raise ValueError(
+            f"Argument `law`, a `{name}`, must give one current for each of the cells of shape {v.shape}, but gives "
+            f"{getattr(current, 'shape', type(current).__name__)}; it must be elementwise in `g` and `v`."
+        )
+    return law
 
 
 def check_solver(solver: Any, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> None:
@@ -136,6 +155,7 @@ def outcome(
     finite: jax.Array,
     accurate: jax.Array | bool = True,
     shorted: jax.Array | bool = False,
+    straight: jax.Array | bool = True,
     g: jax.Array,
     law: AbstractLaw,
     z: Impedance,
@@ -153,6 +173,7 @@ def outcome(
         result = RESULTS.where(jnp.any(shorts), RESULTS.nonlinear_short, result)
     elif any(opens):
         result = RESULTS.where(~finite & jnp.any(shorts), RESULTS.short_and_open, result)
+    result = RESULTS.where(jnp.asarray(straight), result, RESULTS.not_linear)
     result = RESULTS.where(jnp.asarray(shorted), RESULTS.shorted, result)
     if any(opens):
         counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape[-2:])]
@@ -188,6 +209,7 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
         RESULTS.unexpected_opens,
         RESULTS.shorted,
         RESULTS.nonlinear_short,
+        RESULTS.not_linear,
         RESULTS.short_and_open,
     ):
         if result == wrong_use:

@@ -141,6 +141,8 @@ def test_wires_of_every_kind(name, dtype):
     np.testing.assert_allclose(sol.i_out, expected.i_out, rtol=0, atol=tolerance * scale)
     np.testing.assert_allclose(sol.v_word, expected.v_word, rtol=0, atol=tolerance)
     np.testing.assert_allclose(sol.v_bit, expected.v_bit, rtol=0, atol=tolerance)
+    for found, right in ((sol.i_word, expected.word_segment), (sol.i_bit, expected.bit_segment)):
+        np.testing.assert_allclose(found, right, rtol=0, atol=tolerance * np.abs(right).max())
 
 
 @x64
