@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -305,6 +305,45 @@ def test_a_law_may_be_made_inside_a_trace_of_numbers_from_outside():
     for law in (lambda: qs.crossbar.Series(r), lambda: qs.crossbar.Sinh(k)):
         inside = jax.jit(lambda g, law=law: solve(g, law=law(), throw=False).i_out)(jnp.asarray(G))
         np.testing.assert_allclose(inside, solve(law=law()).i_out, rtol=1e-12)
+
+
+class SaysLinear(qs.crossbar.AbstractLaw):
+    """A law that is not what it says."""
+
+    linear: ClassVar[bool] = True
+
+    def current(self, g, v):
+        return g * v**2
+
+
+class OfOneCell(qs.crossbar.AbstractLaw):
+    """A law that forgets that there are many cells."""
+
+    def current(self, g, v):
+        return g[0, 0] * v[:1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        (SaysLinear(), "says `linear = True`, but its current is not proportional to the voltage"),
+        (OfOneCell(), r"one current for each of the cells of shape \(1, 3, 4\), but gives \(1,\)"),
+        (qs.crossbar.Sinh(np.ones(3)), r"no currents for cells of shape \(3, 4\): its parameters `k` \(3,\)"),
+    ],
+    ids=["not linear", "not elementwise", "parameters of another array"],
+)
+def test_a_law_that_is_none_is_named(law, message):
+    with pytest.raises(ValueError, match=message):
+        solve(law=law)
+
+
+def test_numbers_that_a_law_closes_over_have_derivatives():
+    def total(k, law):
+        return jnp.sum(solve(law=law(k)).i_out)
+
+    closed = jax.grad(total)(2.0, lambda k: qs.crossbar.Law(lambda g, v: g * v * (1 + k * v**2)))
+    given = jax.grad(total)(2.0, lambda k: qs.crossbar.Law(lambda g, v, k: g * v * (1 + k * v**2), (k,)))
+    assert closed == pytest.approx(float(given), rel=1e-12)
 
 
 class TestPrint:
