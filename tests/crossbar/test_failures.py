@@ -313,7 +313,7 @@ class SaysLinear(qs.crossbar.AbstractLaw):
     linear: ClassVar[bool] = True
 
     def current(self, g, v):
-        return g * v**2
+        return g[None] * v**2
 
 
 class OfOneCell(qs.crossbar.AbstractLaw):
