@@ -26,7 +26,6 @@ would gather all of it on every device: a sum along a line that is cut into bloc
 totals of the blocks before it, one number per block and line, which is all that devices exchange.
 """
 
-from collections.abc import Callable
 from math import gcd
 
 import equinox as eqx
@@ -37,11 +36,11 @@ from jaxtyping import Array, Float, Int
 
 from qsynapse_jax.crossbar._line_sums import (
     EXACT,
-    ONE_PIECE,
     BitPieces,
     WordPieces,
     bit_pieces,
-    running_sum,
+    on_cpu,
+    sum_along,
     word_pieces,
 )
 from qsynapse_jax.crossbar._wires import LARGE, Wires
@@ -147,9 +146,9 @@ class Line(eqx.Module):
         if self.kernel is None:
             return self._by_sums(current)
         if pieces is not None:
-            return _on_cpu(lambda x: pieces.drop(x), self._by_product, current)
+            return on_cpu(lambda x: pieces.drop(x), self._by_product, current)
         if self.segments is not None:
-            return _on_cpu(self._by_sums, self._by_product, current)
+            return on_cpu(self._by_sums, self._by_product, current)
         return self._by_product(current)
 
     def _by_product(self, current: jax.Array) -> jax.Array:
@@ -186,11 +185,11 @@ class Line(eqx.Module):
 
     def _up_to_each(self, x: jax.Array) -> jax.Array:
         """Running sum from the terminal to every cell."""
-        return _running_sum(x, self.axis, reverse=self.from_end, blocks=self.blocks)
+        return sum_along(x, self.axis, reverse=self.from_end, blocks=self.blocks)
 
     def _beyond_each(self, x: jax.Array) -> jax.Array:
         """Running sum from the far end to every cell: what its segment carries."""
-        return _running_sum(x, self.axis, reverse=not self.from_end, blocks=self.blocks)
+        return sum_along(x, self.axis, reverse=not self.from_end, blocks=self.blocks)
 
     def _far_current(self, drop: jax.Array) -> jax.Array:
         """Current that enters by the far ends [A] if they close a loop around these drops [V]."""
@@ -379,34 +378,6 @@ def kernel_of(reach: Float[Array, " n"], from_end: bool) -> Float[Array, "n n"]:
     order = np.arange(len(reach))
     nearer = order[:, None] >= order[None, :] if from_end else order[:, None] <= order[None, :]
     return jnp.where(nearer, reach[:, None], reach[None, :])
-
-
-def _running_sum(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:
-    """Cumulative sum along `axis`, in `blocks` equal parts where it is a line and not one value for all of it."""
-    last, axis = axis, x.ndim + axis
-    if x.shape[axis] == 1:
-        return x
-    if blocks == 1 and x.shape[axis] <= ONE_PIECE:
-        return running_sum(x, last, reverse=reverse)
-    if blocks == 1:
-        return _on_cpu(
-            lambda x: running_sum(x, last, reverse=reverse),
-            lambda x: jax.lax.cumsum(x, axis=axis, reverse=reverse),
-            x,
-        )
-    parts = x.reshape(*x.shape[:axis], blocks, -1, *x.shape[axis + 1 :])
-    sums = jax.lax.cumsum(parts, axis=axis + 1, reverse=reverse)
-    totals = jnp.sum(parts, axis=axis + 1)
-    earlier = jnp.tri(blocks, k=-1, dtype=x.dtype)
-    before = jnp.tensordot(earlier.T if reverse else earlier, totals, axes=(1, axis), precision=EXACT)
-    return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
-
-
-def _on_cpu(
-    here: Callable[[jax.Array], jax.Array], elsewhere: Callable[[jax.Array], jax.Array], x: jax.Array
-) -> jax.Array:
-    # Functions anew: methods of a module with traced values cannot be hashed, which JAX does.
-    return jax.lax.platform_dependent(x, cpu=lambda x: here(x), default=lambda x: elsewhere(x))
 
 
 def _rank(x: jax.Array, like: jax.Array) -> jax.Array:

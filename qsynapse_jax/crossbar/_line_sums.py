@@ -6,6 +6,8 @@ one drop. Products with it take about n m + 4 n^2 / m operations instead of n^2.
 Along rows all steps are products of matrices, because XLA for CPUs is slow at adding up along rows.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -98,6 +100,35 @@ def running_sum(x: Cells, axis: int, *, reverse: bool) -> Cells:
         block, others = block.T, others.T
     sums = _mm(block, parts) + _mm(others, jnp.sum(parts, axis=-2))[..., None, :]
     return jax.lax.slice_in_dim(sums.reshape(*x.shape[:-2], -1, x.shape[-1]), 0, n, axis=-2)
+
+
+def sum_along(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:
+    """Cumulative sum along `axis`, in `blocks` equal parts where it is a line and not one value for all of it."""
+    last, axis = axis, x.ndim + axis
+    if x.shape[axis] == 1:
+        return x
+    if blocks == 1 and x.shape[axis] <= ONE_PIECE:
+        return running_sum(x, last, reverse=reverse)
+    if blocks == 1:
+        return on_cpu(
+            lambda x: running_sum(x, last, reverse=reverse),
+            lambda x: jax.lax.cumsum(x, axis=axis, reverse=reverse),
+            x,
+        )
+    parts = x.reshape(*x.shape[:axis], blocks, -1, *x.shape[axis + 1 :])
+    sums = jax.lax.cumsum(parts, axis=axis + 1, reverse=reverse)
+    totals = jnp.sum(parts, axis=axis + 1)
+    earlier = jnp.tri(blocks, k=-1, dtype=x.dtype)
+    before = jnp.tensordot(earlier.T if reverse else earlier, totals, axes=(1, axis), precision=EXACT)
+    return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
+
+
+def on_cpu(
+    here: Callable[[jax.Array], jax.Array], elsewhere: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> jax.Array:
+    """One of two ways to the same, by where the program runs."""
+    # Functions anew: methods of a module with traced values cannot be hashed, which JAX does.
+    return jax.lax.platform_dependent(x, cpu=lambda x: here(x), default=lambda x: elsewhere(x))
 
 
 def _cut(n: int, about: int) -> tuple[int, Int[np.ndarray, " n"], int]:

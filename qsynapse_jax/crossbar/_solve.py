@@ -92,7 +92,8 @@ class Solution(eqx.Module):
         size = "Solution of " + " x ".join(str(n) for n in (shapes[0] or ("unknown",))[-2:]) + " cells"
         if batch := (shapes[1] or ())[:-1]:
             size += f", inputs {batch}"
-        leaves = jax.tree.leaves(self, is_leaf=lambda leaf: leaf is None)
+        shown = (self.i_out, self.v_word, self.v_bit, self.stats, self.result)
+        leaves = jax.tree.leaves(shown, is_leaf=lambda leaf: leaf is None)
         known = all(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves) and is_concrete(self)
         if not known or np.ndim(self.stats.iterations):
             return f"<{size}>"
@@ -299,9 +300,11 @@ def _stats(
     if off is None:
         # What the cells leave unbalanced reaches bit line j by no more than the root of the conductance seen from its
         # terminal: with h the unknowns for 1 V there, |h' error| <= |h| |error|, and |h|^2 <= h'(1 + s Z s)h = G_jj.
-        branch = z.resistances.r_sense + jnp.min(z.resistances.r_bit)
         column = jnp.sum(gamma, -2)
-        seen = jnp.max(column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None]), -1)
+        if z.resistances.r_sense_far is None:
+            branch = z.resistances.r_sense + jnp.min(z.resistances.r_bit)
+            column = column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None])
+        seen = jnp.max(column, -1)
         off = left * largest[:, 0, 0] * jnp.sqrt(seen)
     through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1))
     current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)

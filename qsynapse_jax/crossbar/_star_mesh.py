@@ -20,6 +20,7 @@ References: Rosen, Rev. Gen. Electr. 16, 1924 (the transformation); Grassmann, T
 (its accuracy, in the language of Markov chains).
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -130,39 +131,20 @@ def _one(
     gone, size = 2 * n_word, 4 * n_word + n_bit + 1
     word, bit, ahead, driver = (jnp.arange(k * n_word, (k + 1) * n_word) for k in range(4))
     terminal = jnp.arange(4 * n_word, size - 1)
-    order = jnp.arange(size)
     # What goes on from one column to the next, and where it stands then.
     old = jnp.concatenate([word, jnp.arange(3 * n_word, size)])
-
-    def joined(c: jax.Array, p: jax.Array, q: jax.Array, conductance: jax.Array) -> jax.Array:
-        return c.at[p, q].add(conductance).at[q, p].add(conductance)
-
-    def eliminate(p: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        c, e, into, means, kept = state
-        row = jnp.where(order > p, c[p], 0)
-        total = jnp.sum(row)
-        mean = jnp.where(total > 0, row / jnp.where(total > 0, total, 1), 0)
-        mesh = mean[:, None] * row[None]
-        means = means.at[p].set(mean)
-        if e is not None:
-            source = jnp.where(row > 0, e[p], 0)
-            kept = kept.at[p].set(jnp.append(source, jnp.where(total > 0, into[p] / jnp.where(total > 0, total, 1), 0)))
-            share = mesh / jnp.where(c + mesh > 0, c + mesh, 1)
-            e = e + share * (source[None] - source[:, None] - e)
-            into = into + mean * into[p]
-        return c + mesh, e, into, means, kept
 
     def absorb(carry: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         c, e, into = carry
         last, here, cells, following, down, far, source = x
         c = jnp.zeros((size, size), g.dtype).at[old[:, None], old[None]].set(c)
-        c = joined(c, word, bit, cells)
-        c = joined(c, word, ahead, following)
+        c = _joined(c, word, bit, cells)
+        c = _joined(c, word, ahead, following)
         meshed, behind = c[word, driver], jnp.where(last, branches.word_far, 0)
-        c = joined(c, word, driver, behind)
-        c = joined(c, bit[:-1], bit[1:], down[:-1])
-        c = joined(c, jnp.broadcast_to(bit[-1], (n_bit,)), terminal, here * down[-1])
-        c = joined(c, jnp.broadcast_to(bit[0], (n_bit,)), terminal, here * far)
+        c = _joined(c, word, driver, behind)
+        c = _joined(c, bit[:-1], bit[1:], down[:-1])
+        c = _joined(c, jnp.broadcast_to(bit[-1], (n_bit,)), terminal, here * down[-1])
+        c = _joined(c, jnp.broadcast_to(bit[0], (n_bit,)), terminal, here * far)
         means = jnp.zeros((gone, size), g.dtype)
         kept = None
         if source is not None:
@@ -174,37 +156,23 @@ def _one(
             e = e.at[word, driver].multiply(share).at[driver, word].multiply(share)
             into = jnp.zeros(size, g.dtype).at[old].set(into).at[word].add(source.word).at[bit].add(source.bit)
             kept = jnp.zeros((gone, size + 1), g.dtype)
-        c, e, into, means, kept = jax.lax.fori_loop(0, gone, eliminate, (c, e, into, means, kept))
+        c, e, into, means, kept = jax.lax.fori_loop(0, gone, _eliminate, (c, e, into, means, kept))
         ahead_of = jax.tree.map(lambda x: x[(slice(gone, None),) * x.ndim], (c, e, into))
         return ahead_of, (means, kept)
-
-    def restore(p: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        d, through, means, kept = state
-        p = gone - 1 - p
-        mean = means[p]
-        row = jnp.matmul(mean, d, precision=EXACT)
-        at_cell = jnp.minimum(p + n_word, gone - 1)
-        driven = row[at_cell]
-        if kept is not None:
-            source, own = kept[p, :-1], kept[p, -1]
-            row = row - jnp.sum(mean * source) + own
-            # Not as a sum of the row and the source, which would cancel where the cell is a short.
-            driven = jnp.sum(mean * (d[:, at_cell] + (source[at_cell] - source))) + own
-        row = jnp.where(order == p, 0, row)
-        d = d.at[p].set(row).at[:, p].set(-row)
-        return d, through.at[p].set(driven), means, kept
 
     def unfold(d: jax.Array, x: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
         here, means, kept = x
         d = jnp.zeros((size, size), g.dtype).at[gone:, gone:].set(d)
-        d, through, *_ = jax.lax.fori_loop(0, gone, restore, (d, jnp.zeros(gone, g.dtype), means, kept))
+        d, through, *_ = jax.lax.fori_loop(
+            0, gone, partial(_restore, n_word), (d, jnp.zeros(gone, g.dtype), means, kept)
+        )
         below = jnp.concatenate([d[bit[:-1], bit[1:]], jnp.sum(here * d[bit[-1], terminal])[None]])
         voltages = (d[word, -1], d[bit, -1])
         return d[old[:, None], old[None]], (through[:n_word], d[word, ahead], below, *voltages)
 
     nothing = jnp.zeros((size - gone,) * 2, g.dtype)
     near, feed = jnp.arange(n_word), n_word + jnp.arange(n_word)
-    start = (joined(nothing, near, feed, branches.word[:, 0]), None, None)
+    start = (_joined(nothing, near, feed, branches.word[:, 0]), None, None)
     by_column = None
     if sources is not None:
         start, by_column = (start[0], nothing, nothing[0]), jax.tree.map(jnp.transpose, sources)
@@ -228,3 +196,43 @@ def _one(
     shorted = jnp.any((ends > short) & apart & ~jnp.eye(n_word + n_bit, dtype=bool))
     word_rise = jnp.concatenate([first, -forward.T[:, :-1]], 1)
     return Network(g * across.T, out, at_word.T, at_bit.T, word_rise, below.T, shorted)
+
+
+def _joined(c: jax.Array, p: jax.Array, q: jax.Array, conductance: jax.Array) -> jax.Array:
+    """The network with conductances between nodes p and q."""
+    return c.at[p, q].add(conductance).at[q, p].add(conductance)
+
+
+def _eliminate(p: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Node p, and its sources, handed on to those after it; its means, and sources, are kept for the way back."""
+    c, e, into, means, kept = state
+    row = jnp.where(jnp.arange(len(c)) > p, c[p], 0)
+    total = jnp.sum(row)
+    mean = jnp.where(total > 0, row / jnp.where(total > 0, total, 1), 0)
+    mesh = mean[:, None] * row[None]
+    means = means.at[p].set(mean)
+    if e is not None:
+        source = jnp.where(row > 0, e[p], 0)
+        kept = kept.at[p].set(jnp.append(source, jnp.where(total > 0, into[p] / jnp.where(total > 0, total, 1), 0)))
+        share = mesh / jnp.where(c + mesh > 0, c + mesh, 1)
+        e = e + share * (source[None] - source[:, None] - e)
+        into = into + mean * into[p]
+    return c + mesh, e, into, means, kept
+
+
+def _restore(n_word: int, step: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Differences of voltage between the last node eliminated and all after it, and what drives its cell."""
+    d, through, means, kept = state
+    p = 2 * n_word - 1 - step
+    mean = means[p]
+    row = jnp.matmul(mean, d, precision=EXACT)
+    at_cell = jnp.minimum(p + n_word, 2 * n_word - 1)
+    driven = row[at_cell]
+    if kept is not None:
+        source, own = kept[p, :-1], kept[p, -1]
+        row = row - jnp.sum(mean * source) + own
+        # Not as a sum of the row and the source, which would cancel where the cell is a short.
+        driven = jnp.sum(mean * (d[:, at_cell] + (source[at_cell] - source))) + own
+    row = jnp.where(jnp.arange(len(d)) == p, 0, row)
+    d = d.at[p].set(row).at[:, p].set(-row)
+    return d, through.at[p].set(driven), means, kept
