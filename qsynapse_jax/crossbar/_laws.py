@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Model, Numbers, finite, non_negative_or_infinite, reals
 
 
@@ -119,7 +120,7 @@ class Law(AbstractLaw):
         A function is static: of numbers inside it no derivative would know.
         """
         closed = [cell.cell_contents for cell in getattr(self.function, "__closure__", None) or ()]
-        if not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(closed)):
+        if is_concrete(closed):
             return self
         function, numbers = jax.closure_convert(self.function, g, v, *self.parameters)
         return Law(function, (*self.parameters, *numbers))
