@@ -29,10 +29,9 @@ def trained(data: Dataset, hidden: tuple[int, ...], bits: int, epochs: int, batc
 def written(network: Any, tile: qs.tile.Tile, *, seed: int) -> Any:
     """The network with every layer written into devices of its own."""
     network = qs.nn.convert(network, tile)
-    layers: list[Any] = list(qs.nn.crossbar_layers(network).values())
-    for number, layer in enumerate(layers):
-        layer.kernel = layer.kernel.program(key=jax.random.fold_in(jax.random.key(seed), number))
-    return network
+    numbers = jnp.arange(len(qs.nn.crossbar_layers(network)))
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(seed), numbers)
+    return qs.nn.program(network, key=keys)
 
 
 def accuracy(network: Any, test: tuple[Any, Any], *, seconds: float = 0.0, temperature: float = 300.0) -> float:

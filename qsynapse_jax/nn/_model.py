@@ -4,10 +4,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from qsynapse_jax.nn._kernels import AbstractKernel, copied
 from qsynapse_jax.nn._layers import CrossbarLayer
+
+# One key for all layers, or one for each.
+Keys = PRNGKeyArray | Key[Array, " layers"]
 
 
 def children(node: Any) -> list[tuple[str, Any]]:
@@ -92,10 +97,15 @@ def copy_of(model: Any) -> Any:
 
 
 def with_kernels(model: Any, new: Callable[[str, AbstractKernel, Any], AbstractKernel], key: Any = None) -> Any:
-    """A copy of a model whose kernels are `new(path, kernel, key)`, with a key for each where one is given."""
+    """A copy of a model whose kernels are `new(path, kernel, key)`; one key is split among them, several are theirs."""
     model = nnx.clone(model, graph=True)
     old = kernels(model)
-    keys = [None] * len(old) if key is None else jax.random.split(key, len(old))
+    if key is None:
+        keys = [None] * len(old)
+    elif jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == (len(old),):
+        keys = list(key)
+    else:
+        keys = jax.random.split(key, len(old))
     replaced = {id(kernel): new(path, kernel, key) for (path, kernel), key in zip(old.items(), keys, strict=True)}
     for layer in crossbar_layers(model).values():
         layer.kernel = replaced[id(layer.kernel)]

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, Written, WrittenKernel
-from qsynapse_jax.nn._model import named, with_kernels
+from qsynapse_jax.nn._model import Keys, named, with_kernels
 from qsynapse_jax.tile import Tile
 
 
-def program(model: Any, *, key: PRNGKeyArray, progress: Any = None) -> Any:
+def program(model: Any, *, key: Keys, progress: Any = None) -> Any:
     """A model whose weights are written into devices: new ones, or once more those that hold them already.
 
     Every layer's master weights are rounded to the levels of its cell and written by its tile's scheme. What it cost
@@ -19,7 +19,7 @@ def program(model: Any, *, key: PRNGKeyArray, progress: Any = None) -> Any:
 
     Args:
         model: any NNX model with layers on crossbars; it is left as it was.
-        key: of all devices as they are made and written, split among the layers.
+        key: of all devices as they are made and written, split among the layers; or keys of shape (layers,).
         progress: as for `Tile.program`.
 
     Raises:
@@ -68,14 +68,14 @@ def _gain(tile: Tile, g_eff: Float[Array, "*groups rows lines"], code: Int[Array
     return jnp.where(power > 0, jnp.sum(w * intended) / jnp.where(power > 0, power, 1), 1)
 
 
-def age(model: Any, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None = None) -> Any:
+def age(model: Any, seconds: Any, temperature: Any, *, key: Keys | None = None) -> Any:
     """A written model, later.
 
     Args:
         model: an NNX model whose layers are written (`program`); it is left as it was.
         seconds: how much later [s].
         temperature: at which it was kept [K].
-        key: where ageing is a matter of chance, split among the layers.
+        key: where ageing is a matter of chance, as for `program`.
 
     Raises:
         ValueError: layers that are not written; times and temperatures that `Tile.age` refuses.

@@ -146,8 +146,8 @@ def circuit(name):
         "modal": ({"solver": qs.crossbar.Modal()}, {}, 14),
         "nonlinear": ({"law": qs.crossbar.Sinh(3.0)}, {}, 8),
         "both ends": ({}, {"r_driver_far": 5.0, "r_sense_far": 9.0}, 4),
-        "segments": ({}, {"r_word": line}, 2),
-        "opens": ({}, {"r_word": broken, "opens": 1}, 2),
+        "segments": ({"solver": qs.crossbar.ConjugateGradient()}, {"r_word": line}, 2),
+        "opens": ({"solver": qs.crossbar.ConjugateGradient()}, {"r_word": broken, "opens": 1}, 2),
     }[name]
 
 
