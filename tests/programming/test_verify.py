@@ -147,13 +147,16 @@ def test_progress_is_told():
 
 @pytest.mark.slow
 def test_a_large_array_in_under_a_minute():
-    """1024 x 1024, three bits, fixed pulses, to the cap of 2,000: 16 s on two cores, compiled in 7 s more."""
+    """1024 x 1024, three bits, fixed pulses, to the cap of 2,000: 16 s on two cores, compiled in 7 s more.
+
+    In the processor's time, which other work on the machine does not spend: a minute of two cores.
+    """
     import time
 
-    start = time.perf_counter()
+    start = time.process_time()
     *_, trace = program(P.FPPV(), bits=3, shape=(1024, 1024), max_pulses=2000)
     jax.block_until_ready(trace.pulses)
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 2 * 60
     assert np.mean(trace.success) > 0.95
 
 
