@@ -1,13 +1,11 @@
 """One verb, one result: `solve` gives currents and node voltages of a crossbar with resistive wires."""
 
 from functools import partial
-from math import prod
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType
 from jaxtyping import Array, ArrayLike, Float, Real
 
 from qsynapse_jax._checks import is_concrete
@@ -18,6 +16,7 @@ from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Series
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
+from qsynapse_jax.crossbar._sharding import alike, devices
 from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
 from qsynapse_jax.crossbar._validation import (
     as_working,
@@ -166,7 +165,7 @@ def solve(
     opens = wires.count_opens(g.shape)
     check_solver(solver, wires, g.shape, opens)
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
-    sol = _solve(g, v_in, v_out, wires, law, tolerance=tolerance, opens=opens)
+    sol = _solve(*alike((g, v_in, v_out, wires, law)), tolerance=tolerance, opens=opens)
     if throw:
         inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "law": law}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
@@ -187,8 +186,8 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    spread = 1 if isinstance(tolerance.solver, Modal) else _devices(g, v_in, v_out)
-    z = impedance(wires, g.shape, dtype, opens, spread=spread)
+    spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)
+    _, z = alike((g, impedance(wires, g.shape, dtype, opens, spread=spread)))
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
@@ -250,17 +249,6 @@ def _segments(sol: Solution, opens: tuple[int, int]) -> tuple[jax.Array, jax.Arr
         z.bit.carried(current, -jnp.diff(bit, axis=-2, append=v_out)),
     )
     return found[0].reshape(sol.i_cell.shape), found[1].reshape(sol.i_cell.shape)
-
-
-def _devices(*arrays: jax.Array) -> int:
-    """On how many devices the compiler may spread these arrays: those of their mesh."""
-    size = 1
-    for array in arrays:
-        mesh = jax.typeof(array).sharding.mesh
-        # Along a manual axis, inside `shard_map`, every device has an array of its own.
-        free = [n for n, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True) if kind != AxisType.Manual]
-        size = max(size, prod(free))
-    return size
 
 
 def _progress(sol: Solution) -> str:
