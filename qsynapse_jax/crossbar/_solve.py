@@ -1,6 +1,7 @@
 """One verb, one result: `solve` gives currents and node voltages of a crossbar with resistive wires."""
 
 from functools import partial
+from math import prod
 
 import equinox as eqx
 import jax
@@ -13,6 +14,7 @@ from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Series
+from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
@@ -145,8 +147,9 @@ def solve(
     Raises:
         ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be.
         ConvergenceError: `rtol` was not reached. Under `jit`, `vmap` or `grad`, where values are not known while
-            Python runs, both value errors and this one are raised at run time as `equinox.EquinoxRuntimeError`; where
-            a compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
+            Python runs, all are raised at run time: under `equinox.filter_jit` as `equinox.EquinoxRuntimeError`, under
+            `jax.jit` as JAX's own error with a long traceback around the sentence (`docs/trust.md`). Where a
+            compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
 
     Gradients: forward and reverse, any order, in `g`, `v_in` and every wire value, by the implicit function theorem;
         a gradient costs one more solve.
@@ -164,6 +167,8 @@ def solve(
     law = check_law(law, g.shape, dtype)
     opens = wires.count_opens(g.shape)
     check_solver(solver, wires, g.shape, opens)
+    inputs = prod(v_in.shape[:-1])
+    check_memory(g.shape, solver.numbers(g.shape, inputs), dtype, devices=devices(g, v_in, v_out))
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
     sol = _solve(*alike((g, v_in, v_out, wires, law)), tolerance=tolerance, opens=opens)
     if throw:
