@@ -23,7 +23,8 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
+from qsynapse_jax.crossbar._impedance import Impedance, impedance
+from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve

@@ -22,8 +22,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax.crossbar._conjugate_gradient import plain
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance, Line, kernel_of
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
+from qsynapse_jax.crossbar._line_sums import EXACT
+from qsynapse_jax.crossbar._lines import Dense, kernel_of
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System, after, capped
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -45,17 +46,16 @@ class Modes(NamedTuple):
     values: Float[Array, "wl bl"]
 
 
-def modes(z: Impedance) -> Modes:
+def modes(alike: tuple[Dense, Dense]) -> Modes:
     """Modes of an array whose lines are all equal and uniform."""
-    (word, word_values), (bit, bit_values) = _line_modes(z.word), _line_modes(z.bit)
+    (word, word_values), (bit, bit_values) = map(_line_modes, alike)
     return Modes(word, bit, bit_values[:, None] + word_values[None, :])
 
 
-def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-    assert line.reach is not None
-    dtype, n = line.reach.dtype, len(line.reach)
+def _line_modes(line: Dense) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    dtype, n, from_end = line.along.dtype, line.way.cells, line.way.from_end
     end = jnp.mean(line.end)
-    first = line.reach[-1 if line.from_end else 0]
+    first = line.along[-1 if from_end else 0]
     # Terminal conductance over segment conductance; without segments a line is one node, whose modes are those of a
     # line that is insulated at both ends.
     hold = jnp.where(first > 0, first / jnp.where(first > 0, first + end, 1), 0)
@@ -84,11 +84,11 @@ def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
     # is the root.
     side = jnp.sign(shape(low, jnp.asarray(2 * n - 1)))
     low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (low, high))
-    j = jnp.arange(n)[::-1] if line.from_end else jnp.arange(n)
+    j = jnp.arange(n)[::-1] if from_end else jnp.arange(n)
     vectors = jax.vmap(shape, in_axes=(None, 0))((low + high) / 2, 2 * n - 1 - 2 * j)
     vectors = vectors / jnp.sqrt(jnp.sum(vectors**2, axis=0, keepdims=True))
     # Not the line's own, which would be made for milder arrays too, and not used.
-    kernel = kernel_of(line.reach, line.from_end) + end
+    kernel = kernel_of(line.along, from_end) + end
     return vectors, jnp.sum(vectors * jnp.matmul(kernel, vectors, precision=EXACT), axis=0)
 
 
@@ -117,7 +117,8 @@ def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
     """Modal iteration, ended by the plain one; no step unless `chosen`."""
     z, drive = system.z, system.drive
     slope = capped(system.slope, z)[0]
-    basis = modes(z)
+    assert z.alike is not None, "other wires are refused"
+    basis = modes(z.alike)
     mean = jnp.mean(slope, axis=(-2, -1), keepdims=True)
     damping = 1 / (1 + mean * basis.values[None])
 

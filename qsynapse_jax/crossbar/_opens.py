@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance
+from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
+from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._solver import Cells, Limits, Loaded, System
 
 # Each takes an error of the potentials of floating pieces down by the condition of their network times 8 roundings.
