@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._line_sums import Cells
-from qsynapse_jax.crossbar._lines import AbstractLine, Dense, OnCpu, Phi, Way, line
+from qsynapse_jax.crossbar._lines import AbstractLine, Dense, OnCpu, Phi, Way, line_of
 from qsynapse_jax.crossbar._wires import Wires
 
 
@@ -36,7 +36,7 @@ class Impedance(eqx.Module):
         """Places for opens in word lines and in bit lines."""
         return self.word.opens, self.bit.opens
 
-    def _split(self, phi: Phi) -> list[Phi]:
+    def _split(self, phi: Phi) -> list[jax.Array]:
         return jnp.split(phi, [self.word.opens], axis=1)
 
     def word_voltage(self, current: Cells, phi: Phi) -> Cells:
@@ -89,8 +89,8 @@ def impedance(
         (word, bit), driver, sense = wires.branches(shape), jnp.zeros((), dtype), jnp.zeros((), dtype)
     along_rows, along_columns = Way(-1, False, shape[1], spread), Way(-2, True, shape[0], spread)
     return Impedance(
-        word=line(along_rows, word, driver, wires.r_driver_far, opens[0]),
-        bit=line(along_columns, bit, sense, wires.r_sense_far, opens[1]),
+        word=line_of(along_rows, word, driver, wires.r_driver_far, opens[0]),
+        bit=line_of(along_columns, bit, sense, wires.r_sense_far, opens[1]),
         resistances=wires,
         spread=spread,
     )

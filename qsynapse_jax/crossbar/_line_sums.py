@@ -7,6 +7,7 @@ Along rows all steps are products of matrices, because XLA for CPUs is slow at a
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -52,13 +53,14 @@ class ColumnPieces(eqx.Module):
         """Voltage between the terminals and every cell [V] for the given cell currents [A]."""
         m = len(self.reach)
         # What fills the last piece lies beyond the far end, where no current flows.
-        parts = _parts(current, m, self.from_end)
+        parts = _parts(current, -2, m, self.from_end)
         within = _mm(self.block, parts)
         farthest = within[..., 0 if self.from_end else m - 1, :]
         ports = jnp.concatenate([jnp.sum(parts, axis=-2), farthest], axis=-2)
         through, below = jnp.split(_mm(self.between, ports), 2, axis=-2)
         reach = self.reach.reshape((1,) * (within.ndim - 2) + (m, 1))
-        return _whole(within + reach * through[..., None, :] + below[..., None, :], current.shape[-2], self.from_end)
+        drop = within + reach * through[..., None, :] + below[..., None, :]
+        return _whole(drop, -2, current.shape[-2], self.from_end)
 
 
 def pieces(axis: int, from_end: bool, n: int, r: Float[Array, ""], end: Float[Array, ""]) -> RowPieces | ColumnPieces:
@@ -97,27 +99,22 @@ def running_sum(x: Cells, axis: int, *, reverse: bool) -> Cells:
         left, right = jnp.asarray(own.T), jnp.asarray(farther if reverse else nearer)
         return _along_rows(x, jnp.asarray(block), left, right, False)
     m, _, count = _cut(n, _IN_COLUMNS)
-    parts = _parts(x, m, False)
+    parts = _parts(x, -2, m, False)
     block, others = np.tri(m, dtype=x.dtype), np.tri(count, k=-1, dtype=x.dtype)
     if reverse:
         block, others = block.T, others.T
     sums = _mm(block, parts) + _mm(others, jnp.sum(parts, axis=-2))[..., None, :]
-    return _whole(sums, n, False)
+    return _whole(sums, -2, n, False)
 
 
 def sum_along(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Array:
     """Cumulative sum along `axis`, in `blocks` equal parts where it is a line and not one value for all of it."""
-    last, axis = axis, x.ndim + axis
+    here, axis = partial(running_sum, axis=axis, reverse=reverse), x.ndim + axis
     if x.shape[axis] == 1:
         return x
-    if blocks == 1 and x.shape[axis] <= ONE_PIECE:
-        return running_sum(x, last, reverse=reverse)
     if blocks == 1:
-        return on_cpu(
-            lambda x: running_sum(x, last, reverse=reverse),
-            lambda x: jax.lax.cumsum(x, axis=axis, reverse=reverse),
-            x,
-        )
+        elsewhere = partial(jax.lax.cumsum, axis=axis, reverse=reverse)
+        return here(x) if x.shape[axis] <= ONE_PIECE else on_cpu(here, elsewhere, x)
     parts = x.reshape(*x.shape[:axis], blocks, -1, *x.shape[axis + 1 :])
     sums = jax.lax.cumsum(parts, axis=axis + 1, reverse=reverse)
     totals = jnp.sum(parts, axis=axis + 1)
@@ -148,33 +145,27 @@ def _places(piece: np.ndarray, count: int, dtype: jnp.dtype) -> tuple[np.ndarray
 
 def _along_rows(x: jax.Array, block: jax.Array, left: jax.Array, right: jax.Array, from_end: bool) -> jax.Array:
     """Rows times the matrix with `block` all along its diagonal, plus rows times `left @ right`."""
-    filled = _filled(x, -1, len(block), from_end)
-    parts = filled.reshape(*filled.shape[:-1], -1, len(block))
-    within = _cut_off(jnp.matmul(parts, block, precision=EXACT).reshape(filled.shape), -1, x.shape[-1], from_end)
-    return within + jnp.matmul(jnp.matmul(x, left, precision=EXACT), right, precision=EXACT)
+    within = jnp.matmul(_parts(x, -1, len(block), from_end), block, precision=EXACT)
+    thin = jnp.matmul(x, left, precision=EXACT)
+    return _whole(within, -1, x.shape[-1], from_end) + jnp.matmul(thin, right, precision=EXACT)
 
 
-def _parts(x: jax.Array, m: int, from_end: bool) -> jax.Array:
-    """Columns in pieces of m cells."""
-    return _filled(x, -2, m, from_end).reshape(*x.shape[:-2], -1, m, x.shape[-1])
+def _parts(x: jax.Array, axis: int, m: int, from_end: bool) -> jax.Array:
+    """Lines in pieces of m cells; zeros fill the last one, which lies at index 0 if pieces are counted from the end."""
+    missing, axis = -x.shape[axis] % m, x.ndim + axis
+    if missing:
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = (missing, 0) if from_end else (0, missing)
+        x = jnp.pad(x, widths)
+    return x.reshape(*x.shape[:axis], -1, m, *x.shape[axis + 1 :])
 
 
-def _whole(parts: jax.Array, n: int, from_end: bool) -> jax.Array:
-    """Columns of n cells out of their pieces."""
-    return _cut_off(parts.reshape(*parts.shape[:-3], -1, parts.shape[-1]), -2, n, from_end)
-
-
-def _filled(x: jax.Array, axis: int, m: int, from_end: bool) -> jax.Array:
-    """Zeros beyond the last piece, which lies at index 0 if pieces are counted from the end."""
-    missing = -x.shape[axis] % m
-    widths = [(0, 0)] * x.ndim
-    widths[axis] = (missing, 0) if from_end else (0, missing)
-    return jnp.pad(x, widths) if missing else x
-
-
-def _cut_off(x: jax.Array, axis: int, n: int, from_end: bool) -> jax.Array:
-    start = x.shape[axis] - n if from_end else 0
-    return jax.lax.slice_in_dim(x, start, start + n, axis=axis)
+def _whole(parts: jax.Array, axis: int, n: int, from_end: bool) -> jax.Array:
+    """Lines of n cells out of their pieces."""
+    axis += parts.ndim
+    x = parts.reshape(*parts.shape[: axis - 1], -1, *parts.shape[axis + 1 :])
+    start = x.shape[axis - 1] - n if from_end else 0
+    return jax.lax.slice_in_dim(x, start, start + n, axis=axis - 1)
 
 
 def _mm(matrix: jax.Array | np.ndarray, x: jax.Array) -> jax.Array:

@@ -18,12 +18,14 @@ and lowers the drops by k J: a rank-one change that leaves the map symmetric (`F
 A resistance that is infinite, or so large that the drop `r` times a difference of currents loses its digits, counts as
 0 ohm in the maps, and the voltage phi across it becomes an unknown (`Opens`). With c = 1 at the cells beyond it and 0
 before, it adds the voltages c phi (`lift`), and the current c'I of the cells beyond (`passed`) must equal -phi / r.
-Where the far end is connected, the current there depends on phi too: c becomes c - k / (r_far + k[last]), and
-phi / (r_far + k[last]) adds to phi / r (`linked`).
 
-A loop of 0 ohm around opens leaves no such current, but the condition that their voltages add up to 0. One of them, of
-resistance r', is then no unknown: it counts as 1 ohm in the maps, which makes c 1 up to it and 0 beyond, as it must be,
-and the sum of the others' voltages drives 1 / r' of what it would drive through 1 ohm (`share`).
+Where the far end of such a line is connected, the largest of them, of conductance g, is no unknown. With e = 1 at the
+cells beyond it, L = r_far + k[last], and V the voltage that the drops and the other opens leave at the far end,
+
+    J = (e'I + g V) / (1 + g L)
+
+comes from there, the drops fall by k J + (V - L J) e, and the other opens pass c'I - J. So a broken line hangs on its
+two ends, whatever these are: V / L would be lost where L is small, and nothing where it is 0.
 
 An array that is spread over several devices (`spread`) takes running sums instead of products with Kw and Kb, which
 would gather all of it on every device: a sum along a line that is cut into blocks is a sum in each block, plus the
@@ -89,7 +91,7 @@ class Way(NamedTuple):
 
 
 class AbstractLine(eqx.Module):
-    """All lines of one direction. A subclass gives `drop` and `reach`; without more, their far ends are open."""
+    """All lines of one direction. A subclass gives `drop` and `own`; without more, their far ends are open."""
 
     way: eqx.AbstractVar[Way]
 
@@ -98,12 +100,11 @@ class AbstractLine(eqx.Module):
         """Voltage between the terminal and every cell [V] for the given cell currents [A]."""
 
     @abstractmethod
-    def reach(self) -> Float[Array, "lines columns"]:
-        """Drop at every cell for 1 A drawn at the cell farthest from the terminal [V/A], shape (wl, bl) or less."""
-
     def own(self) -> Float[Array, "lines columns"]:
-        """Drop at every cell for 1 A drawn there alone [V/A], likewise."""
-        return self.reach()
+        """Drop at every cell for 1 A drawn there alone [V/A], shape (wl, bl) or less.
+
+        Where the far end is open, also the drop there for 1 A drawn at the cell farthest from the terminal.
+        """
 
     def rise(self, across: Cells) -> Cells:
         """Voltage at every cell [V] for voltages in series with the segments on the near side of each [V]."""
@@ -157,11 +158,11 @@ class Dense(AbstractLine):
         total = self._product(current, jnp.ones_like(self.kernel[:, :1] if self.way.axis == -1 else self.kernel[:1]))
         return self._product(current, self.kernel) + _rank(self.end, current) * total
 
-    def _product(self, current: Cells, matrix: jax.Array) -> Cells:
+    def _product(self, current: Cells, matrix: jax.Array) -> jax.Array:
         pair = (current, matrix) if self.way.axis == -1 else (matrix, current)
         return jnp.matmul(*pair, precision=EXACT)
 
-    def reach(self) -> Float[Array, "lines columns"]:
+    def own(self) -> Float[Array, "lines columns"]:
         return self.way.by_cell(self.along) + self.end
 
 
@@ -183,7 +184,7 @@ class Sums(AbstractLine):
         total = jnp.sum(current, self.way.axis, keepdims=True) if whole else self.way.end_of(carried, far=False)
         return drop + _rank(self.end, current) * total
 
-    def reach(self) -> Float[Array, "lines columns"]:
+    def own(self) -> Float[Array, "lines columns"]:
         return self.rise(self.segments) + self.end
 
 
@@ -197,47 +198,72 @@ class OnCpu(AbstractLine):
     def drop(self, current: Cells) -> Cells:
         return on_cpu(self.here.drop, self.elsewhere.drop, current)
 
-    def reach(self) -> Float[Array, "lines columns"]:
-        return self.elsewhere.reach()
+    def own(self) -> Float[Array, "lines columns"]:
+        return self.elsewhere.own()
 
 
 class FarEnd(AbstractLine):
-    """Lines that are connected at their far ends too, through `far` [ohm], which broadcasts against the lines."""
+    """Lines that are connected at their far ends too, through `far` [ohm], which broadcasts against the lines.
+
+    `beyond` is 1 at the cells beyond the open that cuts a line, else 0, and `passing` the conductance of that open [S],
+    1 for lines without; both `None` where no line has opens.
+    """
 
     way: Way = eqx.field(static=True)
     line: AbstractLine
     far: Float[Array, "..."]
+    beyond: Float[Array, "wl bl"] | None = None
+    passing: Float[Array, "..."] | None = None
 
     def drop(self, current: Cells) -> Cells:
-        return self._closed(self.line.drop(current))
+        drop = self.line.drop(current)
+        return drop - self._lowered(self._last(drop), self._through(current))
 
-    def reach(self) -> Float[Array, "lines columns"]:
-        return self._closed(self.line.reach())
+    def own(self) -> Float[Array, "lines columns"]:
+        own = self.line.own()
+        return own - self._lowered(own, self.beyond)
 
     def rise(self, across: Cells) -> Cells:
-        return self._closed(self.line.rise(across))
+        rise = self.line.rise(across)
+        return rise - self._lowered(self._last(rise), None)
 
     def around(self, across: Cells) -> Cells:
-        return jnp.broadcast_to(self._supplied(self.line.rise(across)), across.shape)
+        return jnp.broadcast_to(self._supplied(self._last(self.line.rise(across)), None), across.shape)
 
     def carried(self, current: Cells, fall: Cells | None = None) -> Cells:
-        return self.line.carried(current) - self._supplied(self.line.drop(current))
+        return self.line.carried(current) - self._supplied(self._last(self.line.drop(current)), self._through(current))
 
-    def _supplied(self, drop: Cells) -> Cells:
-        """Current that enters by the far ends [A] if they close a loop around these drops [V]."""
-        loop = _rank(self.far + self.way.end_of(self.line.reach(), far=True), drop)
+    def _last(self, x: jax.Array) -> jax.Array:
+        return self.way.end_of(x, far=True)
+
+    def _through(self, current: Cells) -> jax.Array | None:
+        """What the cells beyond the open that cuts a line take [A]."""
+        return None if self.beyond is None else jnp.sum(self.beyond[None] * current, self.way.axis, keepdims=True)
+
+    def _supplied(self, left: jax.Array, through: jax.Array | None) -> jax.Array:
+        """Current that enters by the far ends [A] for a voltage that is left there [V] and currents beyond opens."""
+        loop = _rank(self.far + self._last(self.line.own()), left)
+        if self.beyond is not None and self.passing is not None:
+            cut, passing = _rank(self._last(self.beyond), left), _rank(self.passing, left)
+            left, loop = passing * left, cut + passing * loop
+            left = left if through is None else left + cut * through
         # A loop without resistance has no drop to drive a current either: 0 rather than 0/0.
-        return jnp.where(loop > 0, self.way.end_of(drop, far=True) / jnp.where(loop > 0, loop, 1), 0)
+        return jnp.where(loop > 0, left / jnp.where(loop > 0, loop, 1), 0)
 
-    def _closed(self, drop: Cells) -> Cells:
-        """What is left of drops [V] once the far ends are connected."""
-        return drop - _rank(self.line.reach(), drop) * self._supplied(drop)
+    def _lowered(self, left: jax.Array, through: jax.Array | None) -> jax.Array:
+        """What the far ends take off the drops of all cells [V]."""
+        supplied, own = self._supplied(left, through), self.line.own()
+        lowered = _rank(own, left) * supplied
+        if self.beyond is None:
+            return lowered
+        loop = jnp.where(self._last(self.beyond) > 0, self.far + self._last(own), 0)
+        return lowered + _rank(self.beyond, left) * (left - _rank(loop, left) * supplied)
 
 
 class Opens(AbstractLine):
     """Lines with infinite or very large resistances: the first cell beyond each, and what it still conducts [S].
 
-    `live` is 0 for places held in reserve, else 1; `share`, of the current around a loop, broadcasts against the lines.
+    `live` is 0 for places held in reserve, and for the open that cuts a line with a far end, else 1.
     """
 
     way: Way = eqx.field(static=True)
@@ -246,13 +272,12 @@ class Opens(AbstractLine):
     column: Int[Array, " opens"]
     conductance: Float[Array, " opens"]
     live: Float[Array, " opens"]
-    share: Float[Array, "..."]
 
     def drop(self, current: Cells) -> Cells:
         return self.line.drop(current)
 
-    def reach(self) -> Float[Array, "lines columns"]:
-        return self.line.reach()
+    def own(self) -> Float[Array, "lines columns"]:
+        return self.line.own()
 
     def carried(self, current: Cells, fall: Cells | None = None) -> Cells:
         carried = self.line.carried(current)
@@ -277,7 +302,7 @@ class Opens(AbstractLine):
 
     def linked(self, phi: Phi, shape: tuple[int, ...]) -> Phi:
         through = (self.live * self.conductance)[None] * phi
-        return through + self.at(self.share[None] * self.line.around(self.placed(phi, shape)))
+        return through + self.at(self.line.around(self.placed(phi, shape)))
 
     def placed(self, x: Phi, shape: tuple[int, ...]) -> Cells:
         """Values of the opens at their cells, 0 elsewhere."""
@@ -288,7 +313,9 @@ class Opens(AbstractLine):
         return self.live[None] * x[:, self.row, self.column]
 
 
-def line(way: Way, segments: jax.Array, end: jax.Array, far: jax.Array | None = None, opens: int = 0) -> AbstractLine:
+def line_of(
+    way: Way, segments: jax.Array, end: jax.Array, far: jax.Array | None = None, opens: int = 0
+) -> AbstractLine:
     """All lines of one direction, in the form that is the quickest for them.
 
     Args:
@@ -298,27 +325,22 @@ def line(way: Way, segments: jax.Array, end: jax.Array, far: jax.Array | None = 
         far: between the far end and a terminal [ohm], likewise; `None` where it is open.
         opens: places for infinite or very large segments; static.
     """
-    found = ()
+    found, cut = (), ()
     if opens:
-        segments, *found = _without_opens(way, segments, far, opens)
-    near = _near(way, segments, way.by_line(end))
-    whole = near if far is None else FarEnd(way, near, way.by_line(far))
+        segments, found, cut = _without_opens(way, segments, far, opens)
+    end, equal = way.by_line(end), segments.ndim == 0 and end.size == 1
+    along = segments if segments.ndim == 2 else way.by_cell(jnp.broadcast_to(segments, (way.cells,)))
+    whole = Sums(way, along, end)
+    if segments.ndim < 2 and way.spread == 1:
+        along = jax.lax.cumsum(along.reshape(-1), reverse=way.from_end)
+        dense, sums = Dense(way, kernel_of(along, way.from_end), along, end), whole
+        if equal and way.cells >= _LONG:
+            whole = OnCpu(way, pieces(way.axis, way.from_end, way.cells, segments, end.reshape(())), dense)
+        else:
+            whole = OnCpu(way, sums, dense) if way.cells >= _VERY_LONG else dense
+    if far is not None:
+        whole = FarEnd(way, whole, way.by_line(far), *cut)
     return Opens(way, whole, *found) if opens else whole
-
-
-def _near(way: Way, segments: jax.Array, end: jax.Array) -> AbstractLine:
-    """Lines that are connected at one end."""
-    if segments.ndim == 2:
-        return Sums(way, segments, end)
-    same = jnp.broadcast_to(segments, (way.cells,))
-    sums = Sums(way, way.by_cell(same), end)
-    if way.spread > 1:
-        return sums
-    along = jax.lax.cumsum(same, reverse=way.from_end)
-    dense = Dense(way, kernel_of(along, way.from_end), along, end)
-    if segments.ndim == 0 and end.size == 1 and way.cells >= _LONG:
-        return OnCpu(way, pieces(way.axis, way.from_end, way.cells, segments, end.reshape(())), dense)
-    return OnCpu(way, sums, dense) if way.cells >= _VERY_LONG else dense
 
 
 def kernel_of(along: Float[Array, " n"], from_end: bool) -> Float[Array, "n n"]:
@@ -330,23 +352,22 @@ def kernel_of(along: Float[Array, " n"], from_end: bool) -> Float[Array, "n n"]:
 
 def _without_opens(
     way: Way, segments: Float[Array, "wl bl"], far: jax.Array | None, opens: int
-) -> tuple[jax.Array, ...]:
-    """Segments with the largest taken out, as many as there are places and as are large; the fields of `Opens`."""
+) -> tuple[jax.Array, tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """Segments without the largest, as many as there are places and as are large; fields of `Opens` and `FarEnd`."""
     values, index = jax.lax.top_k(segments.reshape(-1), opens)
     row, column = jnp.divmod(index, segments.shape[1])
     live = values >= LARGE
     conductance = jnp.where(live, 1 / jnp.where(live, values, 1), 0)
     segments = jnp.where(jnp.zeros(segments.shape, bool).at[row, column].set(live), 0, segments)
-    around = jnp.sum(segments, way.axis)
-    share = jnp.ones_like(around)
+    cut = ()
     if far is not None:
-        at, order, ideal = (row if way.axis == -1 else column), jnp.arange(opens), far + around == 0
-        last = jnp.full(around.shape, -1).at[at].max(jnp.where(live, order, -1))
-        closing = live & ideal[at] & (last[at] == order)
-        segments = segments.at[row, column].add(closing.astype(segments.dtype))
-        share = jnp.where(ideal, jnp.zeros_like(around).at[at].add(jnp.where(closing, conductance, 0)), 1)
-        live &= ~closing
-    return segments, row, column, conductance, live.astype(segments.dtype), way.by_line(share)
+        line, order, lines = (row if way.axis == -1 else column), jnp.arange(opens), jnp.sum(segments, way.axis)
+        first = jnp.full(lines.shape, opens).at[line].min(jnp.where(live, order, opens))
+        cuts = live & (first[line] == order) & jnp.isfinite(lines + far)[line]
+        beyond = way.up_to_each(jnp.zeros_like(segments).at[row, column].add(cuts.astype(segments.dtype)))
+        passing = way.by_line(jnp.zeros_like(lines).at[line].add(jnp.where(cuts, conductance, 0)))
+        cut, live = (beyond, jnp.where(way.end_of(beyond, far=True) > 0, passing, 1)), live & ~cuts
+    return segments, (row, column, conductance, live.astype(segments.dtype)), cut
 
 
 def _rank(x: jax.Array, like: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import pytest
 import qsynapse_jax as qs
 from qsynapse_jax.crossbar._impedance import impedance
 from qsynapse_jax.crossbar._line_sums import running_sum
-from qsynapse_jax.crossbar._lines import OnCpu, Way, line
+from qsynapse_jax.crossbar._lines import OnCpu, Way, line_of
 from tests.crossbar.nodal import nodal_solve
 
 RNG = np.random.default_rng(0)
@@ -141,9 +141,10 @@ def test_lines_may_lie_along_either_axis_with_their_terminal_at_either_end(axis,
         segments = RNG.uniform(0, 5, n)
         steps = np.cumsum(segments[turned])[np.minimum.outer(np.arange(n), np.arange(n))][turned, turned]
         for r, kernel in ((jnp.asarray(2.0), 2.0 * (shared + 1)), (jnp.asarray(segments), steps)):
-            one = line(Way(axis, from_end, n), r, jnp.asarray(7.0))
-            np.testing.assert_allclose(jax.jit(one.drop)(current), along(current, kernel + 7.0), rtol=0, atol=1e-10)
-            far = line(Way(axis, from_end, n), r, jnp.asarray(7.0), jnp.asarray(3.0))
-            last = (kernel + 7.0)[0 if from_end else -1]
-            closed = kernel + 7.0 - np.outer(last, last) / (3.0 + last[0 if from_end else -1])
-            np.testing.assert_allclose(jax.jit(far.drop)(current), along(current, closed), rtol=0, atol=1e-10)
+            kernel = kernel + 7.0
+            last = kernel[0 if from_end else -1]
+            closed = kernel - np.outer(last, last) / (3.0 + last[0 if from_end else -1])
+            for far, matrix in ((None, kernel), (jnp.asarray(3.0), closed)):
+                lines = line_of(Way(axis, from_end, n), r, jnp.asarray(7.0), far)
+                drop = jax.jit(lambda x, lines=lines: lines.drop(x))(current)
+                np.testing.assert_allclose(drop, along(current, matrix), rtol=0, atol=1e-10)
