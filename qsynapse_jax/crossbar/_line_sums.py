@@ -123,9 +123,7 @@ def sum_along(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Arr
     return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
 
 
-def on_cpu(
-    here: Callable[[jax.Array], jax.Array], elsewhere: Callable[[jax.Array], jax.Array], x: jax.Array
-) -> jax.Array:
+def on_cpu(here: Callable[..., jax.Array], elsewhere: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
     """One of two ways to the same, by where the program runs."""
     # Functions anew: methods of a module with traced values cannot be hashed, which JAX does.
     return jax.lax.platform_dependent(x, cpu=lambda x: here(x), default=lambda x: elsewhere(x))

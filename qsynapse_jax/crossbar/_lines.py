@@ -117,8 +117,8 @@ class AbstractLine(eqx.Module):
     def carried(self, current: Cells, fall: Cells | None = None) -> Cells:
         """Current through the segment on the near side of every cell [A], away from the terminal: `rise` transposed.
 
-        What the cells beyond it take, less what the far end supplies. `fall`, the voltages across the segments [V], say
-        what opens pass, and thus what is left to the far ends of their lines.
+        What the cells beyond it take, less what the far end supplies; with `fall`, the voltages across the segments
+        [V], also what those across opens drive from there.
         """
         return self.way.beyond_each(current)
 
@@ -281,14 +281,7 @@ class Opens(AbstractLine):
 
     def carried(self, current: Cells, fall: Cells | None = None) -> Cells:
         carried = self.line.carried(current)
-        if fall is None or not isinstance(self.line, FarEnd):
-            return carried
-        # Where a line has opens, their mean says what its far end supplies.
-        lines, index = carried.sum(self.way.axis), self.row if self.way.axis == -1 else self.column
-        number = jnp.zeros_like(lines[:1]).at[:, index].add(self.live[None])
-        excess = self.at(carried) - self.conductance[None] * self.at(fall)
-        mean = jnp.zeros_like(lines).at[:, index].add(excess) / jnp.where(number > 0, number, 1)
-        return carried - jnp.expand_dims(mean, self.way.axis)
+        return carried if fall is None else carried - self.line.around(self.placed(self.at(fall), carried.shape[1:]))
 
     @property
     def opens(self) -> int:

@@ -25,10 +25,8 @@ from qsynapse_jax.crossbar._conjugate_gradient import plain
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
 from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._lines import Dense, kernel_of
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System, after, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, Cells, Limits, Loaded, System, after, capped
 from qsynapse_jax.crossbar._wires import Wires
-
-Cells = Float[Array, "batch wl bl"]
 
 # Halvings of an interval of 1/n: to the last bit of float64.
 _BISECTIONS = 54

@@ -104,10 +104,7 @@ def _gram_inverse(
     def inverse(current: jax.Array) -> jax.Array:
         phi = once(current)
         for _ in range(_REFINEMENTS):
-            phi += once(
-                current
-                - jnp.einsum("bij,bj->bi", jnp.broadcast_to(gram, (phi.shape[0], opens, opens)), phi, precision=EXACT)
-            )
+            phi += once(current - jnp.matmul(gram, phi[..., None], precision=EXACT)[..., 0])
         return phi
 
     return inverse
