@@ -15,7 +15,7 @@ cos(theta (n - 1/2 - j)), flat at the open far end, where theta solves the condi
 p0 / rho + (p0 - p1) = (2 - 2 cos theta) p0. There is one root in each ((k, k+1) pi / n), found by bisection.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,21 +36,8 @@ _BISECTIONS = 54
 _FINEST_AFTER_MODES = 10.0
 
 
-class Modes(NamedTuple):
-    """Eigenvectors (columns) and eigenvalues [ohm] of both lines."""
-
-    word: Float[Array, "bl bl"]
-    bit: Float[Array, "wl wl"]
-    values: Float[Array, "wl bl"]
-
-
-def modes(alike: tuple[Dense, Dense]) -> Modes:
-    """Modes of an array whose lines are all equal and uniform."""
-    (word, word_values), (bit, bit_values) = map(_line_modes, alike)
-    return Modes(word, bit, bit_values[:, None] + word_values[None, :])
-
-
-def _line_modes(line: Dense) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+def _modes(line: Dense) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    """Eigenvectors (columns) and eigenvalues [ohm] of lines that are all equal and uniform."""
     dtype, n, from_end = line.along.dtype, line.way.cells, line.way.from_end
     end = jnp.mean(line.end)
     first = line.along[-1 if from_end else 0]
@@ -116,13 +103,13 @@ def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
     z, drive = system.z, system.drive
     slope = capped(system.slope, z)[0]
     assert z.alike is not None, "other wires are refused"
-    basis = modes(z.alike)
+    (word, word_values), (bit, bit_values) = map(_modes, z.alike)
     mean = jnp.mean(slope, axis=(-2, -1), keepdims=True)
-    damping = 1 / (1 + mean * basis.values[None])
+    damping = 1 / (1 + mean * (bit_values[:, None] + word_values[None])[None])
 
     def precondition(x: Cells) -> Cells:
-        modal = jnp.matmul(jnp.matmul(basis.bit.T, x, precision=EXACT), basis.word, precision=EXACT)
-        return jnp.matmul(jnp.matmul(basis.bit, damping * modal, precision=EXACT), basis.word.T, precision=EXACT)
+        modal = jnp.matmul(jnp.matmul(bit.T, x, precision=EXACT), word, precision=EXACT)
+        return jnp.matmul(jnp.matmul(bit, damping * modal, precision=EXACT), word.T, precision=EXACT)
 
     def dual(residual: Cells) -> tuple[Cells, Cells]:
         direction = precondition(residual)
