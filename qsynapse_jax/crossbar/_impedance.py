@@ -53,11 +53,7 @@ class Impedance(eqx.Module):
         return self.word.lift(word, shape) - self.bit.lift(bit, shape)
 
     def passed(self, current: Cells, phi: Phi | None = None) -> Phi:
-        """Currents that must vanish [A].
-
-        What the cell currents ask of the opens (the transpose of `lift`) and, with `phi`, what the voltages across them
-        drive.
-        """
+        """Currents through the opens that must vanish [A]: what cells ask for, and what voltages across opens drive."""
         passed = jnp.concatenate([self.word.passed(current), -self.bit.passed(current)], axis=1)
         return passed if phi is None else passed + self.linked(phi, current.shape[1:])
 
@@ -74,14 +70,9 @@ class Impedance(eqx.Module):
 def impedance(
     wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tuple[int, int] = (0, 0), *, spread: int = 1
 ) -> Impedance:
-    """The two maps of an array of `shape` (wl, bl) for the given wires.
+    """The two maps of an array of `shape` (wl, bl), which may be divided among `spread` devices.
 
-    Args:
-        wires: resistances.
-        shape: of the array.
-        dtype: of the computation.
-        opens: places for infinite or very large resistances in word lines, and in bit lines; static.
-        spread: devices among which the lines may be divided; static.
+    `opens` are places for infinite or very large resistances in word lines, and in bit lines.
     """
     wires = jax.tree.map(lambda r: r.astype(dtype), wires)
     word, bit, driver, sense = wires.r_word, wires.r_bit, wires.r_driver, wires.r_sense

@@ -75,9 +75,7 @@ def _defect(system: System, current: Cells, phi: jax.Array) -> Float[Array, " ba
     return jnp.sum(jnp.maximum(off, 0), (-2, -1)) + jnp.sum(jnp.abs(z.passed(current, phi) - system.passed), -1)
 
 
-def _gram_inverse(
-    slope: Float[Array, "lines wl bl"], z: Impedance
-) -> Callable[[Float[Array, "batch opens"]], Float[Array, "batch opens"]]:
+def _gram_inverse(slope: Float[Array, "lines wl bl"], z: Impedance) -> Callable[[jax.Array], jax.Array]:
     """Applies (C'DC + H)^-1: potentials [V] of the pieces beyond the opens for currents [A] into them."""
     opens = sum(z.opens)
 
