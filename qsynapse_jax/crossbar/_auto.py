@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient, plain
 from qsynapse_jax.crossbar._elimination import Elimination
-from qsynapse_jax.crossbar._impedance import Impedance
+from qsynapse_jax.crossbar._lines import Dense
 from qsynapse_jax.crossbar._modal import modal
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System
 from qsynapse_jax.crossbar._wires import Wires
@@ -44,10 +44,10 @@ class Auto(AbstractSolver):
             return Elimination().load(system, limits)
         if any(z.opens):
             return ConjugateGradient().load(system, limits)
-        if cells <= _SMALL or not z.has_modes:
+        if cells <= _SMALL or z.alike is None:
             return plain(system, limits, chosen=jnp.asarray(True))
         # Under `vmap` both branches are computed for all arrays: the iteration not chosen is told to end at once.
-        severe = severity(system.slope, z) > _SEVERE
+        severe = severity(system.slope, z.own(), z.alike) > _SEVERE
         return jax.lax.cond(
             severe,
             lambda: modal(system, limits, chosen=severe),
@@ -63,16 +63,17 @@ class Auto(AbstractSolver):
         return Elimination().condense(g, wires)
 
 
-def severity(slope: Float[Array, "lines wl bl"], z: Impedance) -> Float[Array, ""]:
+def severity(
+    slope: Float[Array, "lines wl bl"], own: Float[Array, "wl bl"], alike: tuple[Dense, Dense]
+) -> Float[Array, ""]:
     """Cheap estimate of the IR drop: mean conductance times what resists a smooth current, about r g N^2.
 
     Of a cell that conducts much better than its wires only these count, or a single short would decide.
     """
     resistance = jnp.zeros((), slope.dtype)
-    for line in (z.word, z.bit):
-        assert line.reach is not None  # lines that have modes
+    for line in alike:
         # The row of the kernel for the farthest cell, which is the largest.
-        resistance += jnp.sum(line.reach) + len(line.reach) * jnp.max(line.end)
-    own = jnp.max(z.own())
+        resistance += jnp.sum(line.along) + line.way.cells * jnp.max(line.end)
+    own = jnp.max(own)
     most = jnp.where(own > 0, _ODD / jnp.where(own > 0, own, 1), jnp.inf)
     return jnp.mean(jnp.minimum(slope, most)) * resistance

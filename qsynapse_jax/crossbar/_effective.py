@@ -24,12 +24,13 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
+from qsynapse_jax.crossbar._impedance import Impedance, impedance
+from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
 from qsynapse_jax.crossbar._sharding import alike, devices
-from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve
+from qsynapse_jax.crossbar._solve import AUTO, OHMIC, promised, solve
 from qsynapse_jax.crossbar._solver import AbstractSolver
 from qsynapse_jax.crossbar._validation import (
     as_working,
@@ -146,20 +147,29 @@ def _compile_circuit(
     tiles = g.reshape(-1, *g.shape[-2:])
     z = impedance(wires, g.shape[-2:], g.dtype, opens)
     if tolerance.solver.condenses(wires, g.shape, opens):
-        g_eff, converged = tolerance.solver.condense(tiles, wires).reshape(g.shape), jnp.ones(len(tiles), bool)
+        g_eff = tolerance.solver.condense(tiles, wires).reshape(g.shape)
+        converged, error = jnp.ones(len(tiles), bool), jnp.zeros(len(tiles), g.dtype)
     else:
         at_once = max(1, _AT_ONCE // (min(g.shape[-2:]) * g.shape[-2] * g.shape[-1]))
         one = partial(_g_eff, tolerance, z=z)
         # Without a loop where none is needed: JAX takes a loop's derivative by rules of its own only once, so that
         # reverse over reverse mode would not get through.
         solved = jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
-        g_eff, converged = solved[0].reshape(g.shape), solved[1] > 0
-    shorted = jnp.any(jnp.isinf(tiles) & (z.own() == 0)[None]) if not any(opens) else False
-    finite = jnp.all(jnp.isfinite(g_eff))
-    result = outcome(jnp.all(converged), finite=finite, shorted=shorted, g=g, law=OHMIC, z=z, wires=wires)
+        g_eff, converged, error = solved[0].reshape(g.shape), solved[1] > 0, solved[2]
+    accurate = error <= promised(tolerance, g)
+    result = outcome(
+        jnp.all(converged),
+        finite=jnp.all(jnp.isfinite(g_eff)),
+        accurate=jnp.all(accurate),
+        shorted=jnp.any(jnp.isinf(error) if any(opens) else jnp.isinf(tiles) & (z.own() == 0)[None]),
+        g=g,
+        law=OHMIC,
+        z=z,
+        wires=wires,
+    )
     # Each tile answers for itself, all for the wires. A factor, because the derivative of a selected constant would be
     # a plausible 0.
-    sound = converged.reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
+    sound = (converged & accurate).reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
     sound &= (result != RESULTS.bad_wires) & (result != RESULTS.unexpected_opens)
     return g_eff * jnp.where(sound, 1.0, jnp.nan).astype(g.dtype)[..., None, None], result
 
@@ -178,13 +188,20 @@ def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) 
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _g_eff(tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array]:
+def _g_eff(tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array, jax.Array]:
     n_word, n_bit = g.shape
     line = "word" if n_word <= n_bit else "bit"
     _, nodes = _line_voltages(line, tolerance, g, z)
-    if line == "word":
-        return jnp.sum(nodes.current, axis=1), nodes.converged
-    return jnp.sum(nodes.current, axis=2).T, nodes.converged
+    g_eff = jnp.sum(nodes.current, axis=1) if line == "word" else jnp.sum(nodes.current, axis=2).T
+    return g_eff, nodes.converged, _error(nodes, g_eff)
+
+
+def _error(nodes: OperatingPoint, g_eff: jax.Array) -> jax.Array:
+    """What currents may be off for 1 V on a line, relative to the largest."""
+    largest = jnp.max(jnp.abs(g_eff))
+    tiny = jnp.finfo(g_eff.dtype).tiny
+    off = jnp.zeros_like(largest) if nodes.defect is None else jnp.max(nodes.defect)
+    return jax.lax.stop_gradient(off / jnp.where(largest > 0, largest, tiny))
 
 
 def _g_eff_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
@@ -208,7 +225,8 @@ def _g_eff_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
         passed = tangent_of(lambda z: z.passed(*through), (z,), (dz,))
         tangent += jnp.einsum("mk,nk->mn", passed, from_bit.phi, precision=EXACT)
     converged = from_word.converged * from_bit.converged
-    return (g_eff, converged), (tangent, jnp.zeros_like(converged))
+    error = jnp.maximum(_error(from_word, g_eff), _error(from_bit, g_eff))
+    return (g_eff, converged, error), (tangent, jnp.zeros_like(converged), jnp.zeros_like(error))
 
 
 _g_eff.defjvp(_g_eff_jvp, symbolic_zeros=True)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._condense import compile_lines
+from qsynapse_jax.crossbar._lines import Opens
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, Nodes, System
 from qsynapse_jax.crossbar._star_mesh import AT_ONCE, star_mesh
 from qsynapse_jax.crossbar._wires import Wires
@@ -24,8 +25,8 @@ class Elimination(AbstractSolver):
         z = system.z
         phi = [found.current[:, 0, :0]]
         for line, rise in ((z.word, found.word_rise), (z.bit, found.bit_rise)):
-            if line.opens is not None:
-                phi.append(line.opens.live[None] * rise[:, line.opens.row, line.opens.column])
+            if isinstance(line, Opens):
+                phi.append(line.at(rise))
         steps = jnp.zeros((), jnp.int32)
         defect = jnp.where(found.shorted, jnp.inf, 0.0).astype(found.current.dtype)
         nodes = Nodes(found.word, found.bit, found.out)

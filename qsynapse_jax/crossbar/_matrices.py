@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax.crossbar._impedance import EXACT
+from qsynapse_jax.crossbar._line_sums import EXACT
 
 Matrices = Float[Array, "_ _ _"]
 

@@ -15,19 +15,18 @@ cos(theta (n - 1/2 - j)), flat at the open far end, where theta solves the condi
 p0 / rho + (p0 - p1) = (2 - 2 cos theta) p0. There is one root in each ((k, k+1) pi / n), found by bisection.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax.crossbar._conjugate_gradient import plain
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance, Line, kernel_of
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System, after, capped
+from qsynapse_jax.crossbar._line_sums import EXACT
+from qsynapse_jax.crossbar._lines import Dense, kernel_of
+from qsynapse_jax.crossbar._solver import AbstractSolver, Cells, Limits, Loaded, System, after, capped
 from qsynapse_jax.crossbar._wires import Wires
-
-Cells = Float[Array, "batch wl bl"]
 
 # Halvings of an interval of 1/n: to the last bit of float64.
 _BISECTIONS = 54
@@ -37,25 +36,11 @@ _BISECTIONS = 54
 _FINEST_AFTER_MODES = 10.0
 
 
-class Modes(NamedTuple):
-    """Eigenvectors (columns) and eigenvalues [ohm] of both lines."""
-
-    word: Float[Array, "bl bl"]
-    bit: Float[Array, "wl wl"]
-    values: Float[Array, "wl bl"]
-
-
-def modes(z: Impedance) -> Modes:
-    """Modes of an array whose lines are all equal and uniform."""
-    (word, word_values), (bit, bit_values) = _line_modes(z.word), _line_modes(z.bit)
-    return Modes(word, bit, bit_values[:, None] + word_values[None, :])
-
-
-def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-    assert line.reach is not None
-    dtype, n = line.reach.dtype, len(line.reach)
+def _modes(line: Dense) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+    """Eigenvectors (columns) and eigenvalues [ohm] of lines that are all equal and uniform."""
+    dtype, n, from_end = line.along.dtype, line.way.cells, line.way.from_end
     end = jnp.mean(line.end)
-    first = line.reach[-1 if line.from_end else 0]
+    first = line.along[-1 if from_end else 0]
     # Terminal conductance over segment conductance; without segments a line is one node, whose modes are those of a
     # line that is insulated at both ends.
     hold = jnp.where(first > 0, first / jnp.where(first > 0, first + end, 1), 0)
@@ -79,16 +64,16 @@ def _line_modes(line: Line) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
         below = jnp.sign(condition(middle)) == side
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
-    low, high = jnp.zeros(n, dtype), jnp.ones(n, dtype)
+    low, high = jnp.zeros_like(line.along), jnp.ones_like(line.along)
     # The sign just above the lower end, p0 hold, is taken from p0 alone: without segments hold is 0 and the end itself
     # is the root.
     side = jnp.sign(shape(low, jnp.asarray(2 * n - 1)))
     low, high = jax.lax.fori_loop(0, _BISECTIONS, halve, (low, high))
-    j = jnp.arange(n)[::-1] if line.from_end else jnp.arange(n)
+    j = jnp.arange(n)[::-1] if from_end else jnp.arange(n)
     vectors = jax.vmap(shape, in_axes=(None, 0))((low + high) / 2, 2 * n - 1 - 2 * j)
     vectors = vectors / jnp.sqrt(jnp.sum(vectors**2, axis=0, keepdims=True))
     # Not the line's own, which would be made for milder arrays too, and not used.
-    kernel = kernel_of(line.reach, line.from_end) + end
+    kernel = kernel_of(line.along, from_end) + end
     return vectors, jnp.sum(vectors * jnp.matmul(kernel, vectors, precision=EXACT), axis=0)
 
 
@@ -117,13 +102,14 @@ def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
     """Modal iteration, ended by the plain one; no step unless `chosen`."""
     z, drive = system.z, system.drive
     slope = capped(system.slope, z)[0]
-    basis = modes(z)
+    assert z.alike is not None, "other wires are refused"
+    (word, word_values), (bit, bit_values) = map(_modes, z.alike)
     mean = jnp.mean(slope, axis=(-2, -1), keepdims=True)
-    damping = 1 / (1 + mean * basis.values[None])
+    damping = 1 / (1 + mean * (bit_values[:, None] + word_values[None])[None])
 
     def precondition(x: Cells) -> Cells:
-        modal = jnp.matmul(jnp.matmul(basis.bit.T, x, precision=EXACT), basis.word, precision=EXACT)
-        return jnp.matmul(jnp.matmul(basis.bit, damping * modal, precision=EXACT), basis.word.T, precision=EXACT)
+        modal = jnp.matmul(jnp.matmul(bit.T, x, precision=EXACT), word, precision=EXACT)
+        return jnp.matmul(jnp.matmul(bit, damping * modal, precision=EXACT), word.T, precision=EXACT)
 
     def dual(residual: Cells) -> tuple[Cells, Cells]:
         direction = precondition(residual)

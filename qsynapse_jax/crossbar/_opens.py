@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax.crossbar._impedance import EXACT, Impedance
+from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
+from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._solver import Cells, Limits, Loaded, System
 
 # Each takes an error of the potentials of floating pieces down by the condition of their network times 8 roundings.
@@ -74,9 +75,7 @@ def _defect(system: System, current: Cells, phi: jax.Array) -> Float[Array, " ba
     return jnp.sum(jnp.maximum(off, 0), (-2, -1)) + jnp.sum(jnp.abs(z.passed(current, phi) - system.passed), -1)
 
 
-def _gram_inverse(
-    slope: Float[Array, "lines wl bl"], z: Impedance
-) -> Callable[[Float[Array, "batch opens"]], Float[Array, "batch opens"]]:
+def _gram_inverse(slope: Float[Array, "lines wl bl"], z: Impedance) -> Callable[[jax.Array], jax.Array]:
     """Applies (C'DC + H)^-1: potentials [V] of the pieces beyond the opens for currents [A] into them."""
     opens = sum(z.opens)
 
@@ -103,10 +102,7 @@ def _gram_inverse(
     def inverse(current: jax.Array) -> jax.Array:
         phi = once(current)
         for _ in range(_REFINEMENTS):
-            phi += once(
-                current
-                - jnp.einsum("bij,bj->bi", jnp.broadcast_to(gram, (phi.shape[0], opens, opens)), phi, precision=EXACT)
-            )
+            phi += once(current - jnp.matmul(gram, phi[..., None], precision=EXACT)[..., 0])
         return phi
 
     return inverse

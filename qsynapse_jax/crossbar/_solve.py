@@ -35,10 +35,8 @@ from qsynapse_jax.crossbar._wires import Wires
 
 OHMIC, AUTO = Ohmic(), Auto()
 
-# What a current may be off before a solve refuses, relative to the largest.
+# What is promised in arrays of this many lines; in larger ones it grows with their number.
 _PROMISED = {"float32": 1e-4, "float64": 1e-9}
-
-# Lines up to which that holds; in larger arrays it grows with their number.
 _SMALL = 16
 
 
@@ -203,13 +201,10 @@ def _solve(
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
     residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
-    loose = max(1.0, tolerance.limits.rtol / default_rtol(dtype))
-    promised = loose * _PROMISED[dtype.name] * max(1.0, max(g.shape) / _SMALL)
     result = outcome(
         nodes.converged > 0,
         finite=finite,
-        accurate=jnp.all(current_error <= promised),
+        accurate=jnp.all(current_error <= promised(tolerance, g)),
         straight=straight,
         shorted=jnp.any(jnp.isinf(g) & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
@@ -239,6 +234,13 @@ def _solve(
         v_in=v_in.reshape(*batch, n_word),
         v_out=v_out,
     )
+
+
+def promised(tolerance: Tolerance, g: jax.Array) -> float:
+    """What a current may be off before a result is refused, relative to the largest."""
+    # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
+    loose = max(1.0, tolerance.limits.rtol / default_rtol(g.dtype))
+    return loose * _PROMISED[g.dtype.name] * max(1.0, max(g.shape[-2:]) / _SMALL)
 
 
 @partial(jax.jit, static_argnames="opens")

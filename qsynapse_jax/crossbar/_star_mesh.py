@@ -27,7 +27,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from qsynapse_jax.crossbar._impedance import EXACT, Line
+from qsynapse_jax.crossbar._line_sums import EXACT
+from qsynapse_jax.crossbar._lines import AbstractLine, Opens
 from qsynapse_jax.crossbar._solver import Cells, System
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -94,16 +95,15 @@ def star_mesh(system: System) -> Network:
     return jax.lax.map(one, (a, b, sources, own), batch_size=AT_ONCE)
 
 
-def _into(line: Line, passed: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Cells:
+def _into(line: AbstractLine, passed: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Cells:
     """Currents that are forced through opens, taken from the node before each and put into the one beyond."""
-    at = jnp.zeros((passed.shape[0], *shape), passed.dtype)
-    if line.opens is None:
-        return at
-    beyond = at.at[:, line.opens.row, line.opens.column].add(line.opens.live[None] * passed)
+    if not isinstance(line, Opens):
+        return jnp.zeros((len(passed), *shape), passed.dtype)
+    beyond, (axis, from_end, *_) = line.placed(passed, shape), line.way
     # What comes from a terminal needs no node.
-    before = jnp.roll(beyond, 1 if line.from_end else -1, line.axis)
-    first = jnp.arange(shape[line.axis]) == (0 if line.from_end else shape[line.axis] - 1)
-    return beyond - jnp.where(first[:, None] if line.axis == -2 else first[None], 0, before)
+    before = jnp.roll(beyond, 1 if from_end else -1, axis)
+    first = jnp.arange(shape[axis]) == (0 if from_end else shape[axis] - 1)
+    return beyond - jnp.where(first[:, None] if axis == -2 else first[None], 0, before)
 
 
 def _conductances(wires: Wires, slope: jax.Array) -> tuple[Branches, jax.Array, jax.Array]:

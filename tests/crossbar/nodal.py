@@ -37,8 +37,7 @@ def nodal_solve(
 ) -> Nodal:
     """The operating point of the circuit that the README of `tests/golden` draws.
 
-    Resistances may differ by segment and by line, and be infinite; far ends are connected through a resistance that is
-    not 0.
+    Resistances may differ by segment and by line, and be infinite.
     """
     g, v_in = np.asarray(g, float), np.asarray(v_in, float)
     n_word, n_bit = g.shape
@@ -49,7 +48,8 @@ def nodal_solve(
     cells = np.arange(g.size).reshape(g.shape)
     word, bit, word_branch, bit_branch = (cells + k * g.size for k in range(4))
     entries: list[tuple[int, int, float]] = []
-    rhs = np.zeros(4 * g.size)
+    word_far, bit_far = np.split(4 * g.size + np.arange(n_word + n_bit), [n_word])
+    rhs = np.zeros(4 * g.size + n_word + n_bit)
     for i in range(n_word):
         for j in range(n_bit):
             # Kirchhoff's current law: what leaves the node by the cell and by the wires, less what arrives.
@@ -85,21 +85,23 @@ def nodal_solve(
                 rhs[bit_branch[i, j]] = v_out[j]
             else:
                 entries.append((bit_branch[i, j], bit[i + 1, j], -1.0))
-    total = np.zeros(n_bit)
-    if r_driver_far is not None:
-        for i, far in enumerate(1 / np.broadcast_to(r_driver_far, n_word)):
-            entries.append((word[i, -1], word[i, -1], far))
-            rhs[word[i, -1]] = far * v_in[i]
-    if r_sense_far is not None:
-        for j, far in enumerate(1 / np.broadcast_to(r_sense_far, n_bit)):
-            entries.append((bit[0, j], bit[0, j], far))
-            rhs[bit[0, j]] = far * v_out[j]
+    # Current into a word line, or out of a bit line, at its far end. A loop of 0 ohm determines none: 0.
+    for i, far in enumerate(np.broadcast_to(np.inf if r_driver_far is None else r_driver_far, n_word)):
+        if np.isinf(far) or far + r_driver[i] + r_word[i].sum() == 0:
+            entries.append((word_far[i], word_far[i], 1.0))
+            continue
+        entries += [(word[i, -1], word_far[i], -1.0), (word_far[i], word[i, -1], 1.0), (word_far[i], word_far[i], far)]
+        rhs[word_far[i]] = v_in[i]
+    for j, far in enumerate(np.broadcast_to(np.inf if r_sense_far is None else r_sense_far, n_bit)):
+        if np.isinf(far) or far + r_sense[j] + r_bit[:, j].sum() == 0:
+            entries.append((bit_far[j], bit_far[j], 1.0))
+            continue
+        entries += [(bit[0, j], bit_far[j], 1.0), (bit_far[j], bit[0, j], 1.0), (bit_far[j], bit_far[j], -far)]
+        rhs[bit_far[j]] = v_out[j]
     rows, columns, values = zip(*entries, strict=True)
     matrix = coo_array((values, (rows, columns)), shape=(rhs.size, rhs.size)).tocsc()
     lu = splu(matrix)
     x = lu.solve(rhs)
     x += lu.solve(rhs - matrix @ x)  # one refinement: wires of 1e-3 ohm stand beside cells of 1e6 ohm
-    v_word, v_bit, word_segment, bit_segment = x.reshape(4, n_word, n_bit)
-    if r_sense_far is not None:
-        total = (v_bit[0] - v_out) / np.broadcast_to(r_sense_far, n_bit)
-    return Nodal(bit_segment[-1] + total, v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)
+    v_word, v_bit, word_segment, bit_segment = x[: 4 * g.size].reshape(4, n_word, n_bit)
+    return Nodal(bit_segment[-1] + x[bit_far], v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)

@@ -8,6 +8,7 @@ import pytest
 import qsynapse_jax as qs
 from qsynapse_jax.crossbar._impedance import impedance
 from qsynapse_jax.crossbar._line_sums import running_sum
+from qsynapse_jax.crossbar._lines import OnCpu, Way, line_of
 from tests.crossbar.nodal import nodal_solve
 
 RNG = np.random.default_rng(0)
@@ -17,10 +18,9 @@ def drops(resistances, current):
     """Of both directions, as a CPU takes them and as any other device does."""
     r_word, r_bit, r_driver, r_sense = resistances
     z = impedance(qs.crossbar.Wires(r_word, r_bit, r_driver, r_sense), current.shape[-2:], current.dtype)
-    assert z.word.pieces is not None
-    assert z.bit.pieces is not None
     lines = (z.word, z.bit)
-    return tuple(line.drop(current) for line in lines), tuple(line._by_product(current) for line in lines)
+    assert all(isinstance(line, OnCpu) for line in lines)
+    return tuple(line.here.drop(current) for line in lines), tuple(line.elsewhere.drop(current) for line in lines)
 
 
 @pytest.mark.usefixtures("x64")
@@ -118,6 +118,33 @@ def test_very_long_lines_of_unequal_segments():
     current = jnp.asarray(RNG.normal(size=(390, 400)))
     for line in (lambda z: z.word, lambda z: z.bit):
         got, expected = jax.jit(
-            lambda x, line=line: (lambda z: (z.drop(x), z._by_product(x)))(line(impedance(wires, (390, 400), x.dtype)))
+            lambda x, line=line: (lambda z: (z.here.drop(x), z.elsewhere.drop(x)))(
+                line(impedance(wires, (390, 400), x.dtype))
+            )
         )(current)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-13 * float(jnp.max(jnp.abs(expected))))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("from_end", [False, True])
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_lines_may_lie_along_either_axis_with_their_terminal_at_either_end(axis, from_end):
+    """Of 100 cells, in pieces of 25 or 15, and of 32: the resistance that each two cells share, added up by hand."""
+    for n in (100, 32):
+        turned = slice(None, None, -1 if from_end else 1)
+        shared = np.minimum.outer(np.arange(n), np.arange(n))[turned, turned]
+        current = RNG.normal(size=(2, n, 3) if axis == -2 else (2, 3, n))
+
+        def along(x, matrix):
+            return matrix @ x if axis == -2 else x @ matrix
+
+        segments = RNG.uniform(0, 5, n)
+        steps = np.cumsum(segments[turned])[np.minimum.outer(np.arange(n), np.arange(n))][turned, turned]
+        for r, kernel in ((jnp.asarray(2.0), 2.0 * (shared + 1)), (jnp.asarray(segments), steps)):
+            kernel = kernel + 7.0
+            last = kernel[0 if from_end else -1]
+            closed = kernel - np.outer(last, last) / (3.0 + last[0 if from_end else -1])
+            for far, matrix in ((None, kernel), (jnp.asarray(3.0), closed)):
+                lines = line_of(Way(axis, from_end, n), r, jnp.asarray(7.0), far)
+                drop = jax.jit(lambda x, lines=lines: lines.drop(x))(current)
+                np.testing.assert_allclose(drop, along(current, matrix), rtol=0, atol=1e-10)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qsynapse_jax as qs
-from qsynapse_jax.crossbar import Wires, effective_conductance, solve
+from qsynapse_jax.crossbar import ConjugateGradient, Elimination, Wires, effective_conductance, solve
 
 SHAPE = (6, 5)
 random = np.random.default_rng(11)
@@ -71,6 +71,17 @@ def test_a_short_among_ordinary_cells_costs_them_no_digit(solver, short):
     np.testing.assert_allclose(sol.i_out, exact, rtol=0, atol=2e-6 * exact.max())
     others = np.arange(32) != 4
     np.testing.assert_allclose(sol.i_out[others], exact[others], rtol=1e-5)
+
+
+@x64
+def test_a_short_in_lines_with_ideal_far_ends():
+    """Its own resistance is that of both ways: to the near end, and to the far one."""
+    wires = Wires(2.0, 3.0, 5.0, 1.0, r_driver_far=0.0, r_sense_far=0.0)
+    whole = np.zeros((20, 20))
+    whole[-SHAPE[0] :, : SHAPE[1]] = G
+    v_in = np.pad(V_IN, (14, 0))
+    by_nodes, iterated = (solve(whole, v_in, wires, solver=s) for s in (Elimination(), ConjugateGradient()))
+    np.testing.assert_allclose(iterated.i_out, by_nodes.i_out, rtol=0, atol=1e-10 * np.abs(by_nodes.i_out).max())
 
 
 @x64
