@@ -93,7 +93,7 @@ def running_sum(x: Cells, axis: int, *, reverse: bool) -> Cells:
         block = block.T if reverse else block
         return jnp.matmul(x, block.T, precision=EXACT) if axis == -1 else jnp.matmul(block, x, precision=EXACT)
     if axis == -1:
-        m, piece, count = _cut(n, _IN_ROWS)
+        m, _, count = _cut(n, _IN_ROWS)
         own, nearer, farther = _places(n, m, count, x.dtype)
         block = jnp.tri(m, dtype=x.dtype) if reverse else jnp.tri(m, dtype=x.dtype).T
         left, right = own.T, farther if reverse else nearer
