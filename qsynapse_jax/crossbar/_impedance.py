@@ -27,6 +27,7 @@ totals of the blocks before it, one number per block and line, which is all that
 """
 
 from math import gcd
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -215,12 +216,16 @@ class Line(eqx.Module):
 
 
 class Impedance(eqx.Module):
-    """Both directions of one array in its working dtype [ohm], which may be divided among `spread` devices."""
+    """Both directions of one array in its working dtype [ohm], which may be divided among `spread` devices.
 
-    word: Line
+    In the place of word lines there may be source lines, `parallel` to the bit lines.
+    """
+
+    word: Any
     bit: Line
     resistances: Wires
     spread: int = eqx.field(static=True)
+    parallel: bool = eqx.field(static=True, default=False)
 
     def own(self) -> Float[Array, "wl bl"]:
         """Resistance that each cell meets on its own [ohm]: the diagonal of Z."""
@@ -229,8 +234,8 @@ class Impedance(eqx.Module):
     @property
     def has_modes(self) -> bool:
         """Whether all lines are driven from one end and made of the same segments."""
-        lines = (self.word, self.bit)
-        return all(line.reach is not None and line.far is None and line.opens is None for line in lines)
+        lines = () if self.parallel else (self.word, self.bit)
+        return bool(lines) and all(line.reach is not None and line.far is None and line.opens is None for line in lines)
 
     @property
     def opens(self) -> tuple[int, int]:

@@ -102,6 +102,21 @@ class Polynomial(AbstractLaw):
         return _rank(g, v) * v * (1 + factor)
 
 
+class Gated(AbstractLaw):
+    """Another law times what the access transistors of each row let through for each input, 0 to 1."""
+
+    law: AbstractLaw
+    gate: Float[Array, "batch wl 1"]
+
+    # Of the law that is gated.
+    linear = property(lambda self: self.law.linear)  # pyright: ignore
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+        gate = self.gate.astype(v.dtype)
+        # What is off carries nothing, a short too.
+        return jnp.where(gate > 0, gate * self.law.current(g, v), 0)
+
+
 class Law(AbstractLaw):
     """Any law given as a function: I = function(g, v, *parameters).
 
