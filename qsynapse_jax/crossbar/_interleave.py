@@ -12,7 +12,7 @@ from qsynapse_jax.crossbar._wires import Wires
 
 
 class Interleaved(NamedTuple):
-    """An array of pairs as `solve` and `to_spice` take it: word line 2i drives what is positive in pair i, 2i+1 the rest.
+    """An array of pairs as `solve` and `to_spice` take it; word lines 2i and 2i+1 drive pair i.
 
     `g` [S], shape (2 wl, bl); `v_in` [V], shape (*batch, 2 wl); `wires` [ohm] of all of these lines.
     """
@@ -31,14 +31,15 @@ def interleave(
     """The array in which both cells of a pair sit at one node of a bit line, on word lines driven with +v and -v.
 
     What the negative cell takes out the wire need not carry: bit lines drop what the difference of the cells drops.
-    `solve(*interleave(g_pos, g_neg, v_in, wires))` gives, with ideal wires, `i_out = v_in @ (g_pos - g_neg)`. The matrix
-    of the array, wires included, is `m[0::2] - m[1::2]` with `m = effective_conductance(pairs.g, pairs.wires)`.
+    `solve(*interleave(g_pos, g_neg, v_in, wires))` gives, with ideal wires, `i_out = v_in @ (g_pos - g_neg)`. The
+    matrix of the array, wires included, is `m[0::2] - m[1::2]` with `m = effective_conductance(pairs.g, pairs.wires)`.
 
     Args:
-        g_pos, g_neg: conductances of the cells of every pair [S], shape (wl, bl).
+        g_pos: conductances of the positive cells [S], shape (wl, bl).
+        g_neg: those of the negative cells, likewise.
         v_in: voltages of the pairs of word lines [V], shape (*batch, wl).
-        wires: `r_bit` has one segment a pair, shape (wl,) or (wl, bl) if it is no scalar. Resistances of word lines hold
-            for both lines of a pair, shape (wl, bl) or (wl,) likewise, and `opens` for one of them.
+        wires: `r_bit` has one segment a pair, shape (wl,) or (wl, bl) if it is no scalar. Resistances of word lines
+            hold for both lines of a pair, shape (wl, bl) or (wl,) likewise, and `opens` for one of them.
 
     Returns:
         Conductances, voltages and wires, in the order of the arguments of `solve`.
@@ -50,8 +51,8 @@ def interleave(
     check_array(g_pos, wires)
     if g_neg.shape != g_pos.shape:
         raise ValueError(
-            f"Argument `g_neg` must have the shape of `g_pos`, {g_pos.shape}, but has shape {g_neg.shape}; use 0.0 where "
-            "a pair has no negative cell."
+            f"Argument `g_neg` must have the shape of `g_pos`, {g_pos.shape}, but has shape {g_neg.shape}; use 0.0 "
+            "where a pair has no negative cell."
         )
     check_input(g_pos, v_in, jnp.zeros(g_pos.shape[1]))
     return Interleaved(alternate(g_pos, g_neg), alternate(v_in.T, -v_in.T).T, paired(wires, len(g_pos)))

@@ -56,18 +56,18 @@ class SourceLines(Model):
     def count_opens(self, wires: Wires, shape: tuple[int, ...]) -> tuple[int, int]:
         """Places to hold for opens in source lines and in bit lines."""
         by_line = self._view(shape)
-        return self._as_bit_lines(wires).count_opens(by_line)[1], _alone(wires).count_opens(shape)[1]
+        return self.as_bit_lines(wires).count_opens(by_line)[1], _alone(wires).count_opens(shape)[1]
 
     def impedance(
         self, wires: Wires, shape: tuple[int, ...], dtype: jnp.dtype, opens: tuple[int, int], *, spread: int = 1
     ) -> Impedance:
         """The two maps, as `impedance` gives them for lines that cross."""
-        source = impedance(self._as_bit_lines(wires), self._view(shape), dtype, (0, opens[0]), spread=spread).bit
+        source = impedance(self.as_bit_lines(wires), self._view(shape), dtype, (0, opens[0]), spread=spread).bit
         bit = impedance(_alone(wires), shape, dtype, (0, opens[1]), spread=spread)
         word = Beside(source, shape, self._view(shape), turned=not self.at_sense)
         return Impedance(word, bit.bit, bit.resistances, spread, parallel=True)
 
-    def by_line(self, x: Array) -> Array:
+    def by_line(self, x: Any) -> Any:
         """An array over the cells, (*batch, wl, bl), with the source lines along its last axis but one."""
         return x.reshape(*x.shape[:-2], *self._view(x.shape[-2:]))
 
@@ -87,15 +87,15 @@ class SourceLines(Model):
         """Cells along a source line, and source lines. The cells of a pair lie in neighboring rows."""
         return shape[0] // self.per_bit_line, self.per_bit_line * shape[1]
 
-    def _as_bit_lines(self, wires: Wires) -> Wires:
+    def as_bit_lines(self, wires: Wires) -> Wires:
         """Those of all first lines, then those of all second ones; the terminals below the last row."""
 
-        def all_lines(r: jax.Array | None) -> jax.Array | None:
-            return r if r is None or r.ndim == 0 else jnp.tile(r, self.per_bit_line)
+        def all_lines(r: jax.Array) -> jax.Array:
+            return r if r.ndim == 0 else jnp.tile(r, self.per_bit_line)
 
         r = self.r_source if self.at_sense or self.r_source.ndim == 0 else jnp.flip(self.r_source, 0)
         r = all_lines(r) if r.ndim == 2 else r
-        far = all_lines(self.r_driver_far)
+        far = None if self.r_driver_far is None else all_lines(self.r_driver_far)
         return Wires(r_bit=r, r_sense=all_lines(self.r_driver), r_sense_far=far, opens=wires.opens)
 
 

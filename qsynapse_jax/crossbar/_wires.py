@@ -113,7 +113,7 @@ class Wires(Model):
 
 def check_shapes(resistances: Any, axes_of: dict[str, tuple[str, ...]], shape: tuple[int, ...]) -> None:
     """Refuses resistances that are neither scalars nor have one of the axes that their names may have."""
-    sizes = dict(zip(("wl", "bl"), shape, strict=True))
+    sizes: dict[str, int] = dict(zip(("wl", "bl"), shape, strict=True))
     for name, axes in axes_of.items():
         value = getattr(resistances, name)
         if value is None or value.ndim == 0:
