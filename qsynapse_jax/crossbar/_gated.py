@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike, Bool, Real
 
 from qsynapse_jax.crossbar._interleave import alternate, paired
@@ -73,6 +74,7 @@ def gated(
     g: Any, gate: Any, wires: Wires, source: SourceLines, v_source: Any, v_out: Any, law: Any
 ) -> tuple[dict[str, Any], Gated, SourceLines]:
     """What `solve_gated` solves: arguments that fit each other, pairs in rows, gates in the law."""
+    gate = jnp.asarray(gate, float) if getattr(gate, "dtype", None) == np.dtype(bool) else gate
     g, gate, v_source = as_working(g, "g"), as_working(gate, "gate"), as_working(v_source, "v_source")
     pairs = g.ndim == 3 and len(g) == 2
     one = g[0] if pairs else g

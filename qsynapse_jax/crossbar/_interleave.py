@@ -30,7 +30,8 @@ def interleave(
 ) -> Interleaved:
     """The array in which both cells of a pair sit at one node of a bit line, on word lines driven with +v and -v.
 
-    What the negative cell takes out the wire need not carry: bit lines drop what the difference of the cells drops.
+    What the negative cell takes out the wire need not carry: bit lines carry, and drop, the difference alone. The error
+    of a product is to first order that of two arrays subtracted outside: the sum of both cells loads the line.
     `solve(*interleave(g_pos, g_neg, v_in, wires))` gives, with ideal wires, `i_out = v_in @ (g_pos - g_neg)`. The
     matrix of the array, wires included, is `m[0::2] - m[1::2]` with `m = effective_conductance(pairs.g, pairs.wires)`.
 

@@ -111,10 +111,12 @@ class Gated(AbstractLaw):
     # Of the law that is gated.
     linear = property(lambda self: self.law.linear)  # pyright: ignore
 
-    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "_ wl bl"]) -> Float[Array, "_ wl bl"]:
+        # Voltages of one input or of all: the slope of a linear law at 0 V is asked for once.
         gate = self.gate.astype(v.dtype)
+        current = self.law.current(g, v)
         # What is off carries nothing, a short too.
-        return jnp.where(gate > 0, gate * self.law.current(g, v), 0)
+        return gate * jnp.where((gate == 0) & ~jnp.isfinite(current), 0, current)
 
 
 class Law(AbstractLaw):

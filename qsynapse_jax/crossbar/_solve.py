@@ -345,6 +345,7 @@ def _stats(
             column = column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None])
         seen = jnp.max(column, -1)
         off = left * largest[:, 0, 0] * jnp.sqrt(seen)
-    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1))
+    supplied = jnp.sum(i.reshape(len(i), *z.word.view), -2) if z.parallel else jnp.sum(i, -1)
+    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(supplied), -1))
     current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)
     return ratio(left, driven), current_error, ratio(total(y * error), total(y * drive))

@@ -23,8 +23,8 @@ _MAX_SOLVES = 60
 
 
 def as_working(value: Any, name: str) -> jax.Array:
-    """A number of a circuit as an array; whole numbers and truth values become real, and lost precision is said."""
-    if np.result_type(getattr(value, "dtype", float)).kind in "iub":
+    """A number of a circuit as an array; whole numbers become real, and lost precision is said."""
+    if np.result_type(getattr(value, "dtype", float)).kind in "iu":
         value = jnp.asarray(value, float)
     array = as_floating(value, name)
     if isinstance(value, np.ndarray) and value.dtype == np.float64 and array.dtype == jnp.float32:
