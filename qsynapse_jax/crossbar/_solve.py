@@ -229,7 +229,7 @@ def _solve(
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
     residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    shorts = jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1])))
+    shorts = jnp.any(jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1]))), axis=0)
     # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
     loose = max(1.0, tolerance.limits.rtol / default_rtol(dtype))
     promised = loose * _PROMISED[dtype.name] * max(1.0, max(g.shape) / _SMALL)
@@ -238,7 +238,7 @@ def _solve(
         finite=finite,
         accurate=jnp.all(current_error <= promised),
         straight=straight,
-        shorted=jnp.any(shorts & (z.own() == 0)[None]) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
+        shorted=jnp.any(shorts & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
         z=z,
