@@ -26,6 +26,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
+from qsynapse_jax.crossbar._sharding import alike
 from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve
 from qsynapse_jax.crossbar._solver import AbstractSolver
 from qsynapse_jax.crossbar._validation import (
@@ -113,7 +114,7 @@ def effective_conductance(
     opens = wires.count_opens(g.shape[-2:])
     check_solver(solver, wires, g.shape, opens)
     tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
-    g_eff, result = _compile_circuit(g, wires, tolerance=tolerance, opens=opens)
+    g_eff, result = _compile_circuit(*alike((g, wires)), tolerance=tolerance, opens=opens)
     if throw:
         g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
     if certificate is None:
@@ -170,7 +171,7 @@ def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) 
     else:
         b = -jnp.broadcast_to(jnp.eye(n_bit, dtype=g.dtype)[:, None, :], (n_bit, n_word, n_bit))
         a = jnp.zeros_like(b)
-    nodes = operating_point(tolerance, OHMIC, g, a, b, z)
+    nodes = operating_point(tolerance, OHMIC, *alike((g, a, b, z)))
     return nodes.word - nodes.bit, nodes
 
 

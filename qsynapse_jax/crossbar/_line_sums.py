@@ -85,17 +85,17 @@ def running_sum(x: Cells, axis: int, *, reverse: bool) -> Cells:
     """Cumulative sum along rows (axis -1) or columns (axis -2)."""
     n = x.shape[axis]
     if n <= ONE_PIECE:
-        block = np.tri(n, dtype=x.dtype)
+        block = jnp.tri(n, dtype=x.dtype)
         block = block.T if reverse else block
         return jnp.matmul(x, block.T, precision=EXACT) if axis == -1 else jnp.matmul(block, x, precision=EXACT)
     if axis == -1:
         m, piece, pieces = _cut(n, _IN_ROWS)
         own, nearer, farther = (c.astype(x.dtype) for c in _places(piece, pieces))
-        block = np.tri(m, dtype=x.dtype) if reverse else np.tri(m, dtype=x.dtype).T
+        block = jnp.tri(m, dtype=x.dtype) if reverse else jnp.tri(m, dtype=x.dtype).T
         return _along_rows(x, *map(jnp.asarray, (block, own.T, farther if reverse else nearer)))
     m, _, pieces = _cut(n, _IN_COLUMNS)
     parts = _parts(_pad(x, -2, (0, -n % m)), m)
-    block, others = np.tri(m, dtype=x.dtype), np.tri(pieces, k=-1, dtype=x.dtype)
+    block, others = jnp.tri(m, dtype=x.dtype), jnp.tri(pieces, k=-1, dtype=x.dtype)
     if reverse:
         block, others = block.T, others.T
     sums = _mm(block, parts) + _mm(others, jnp.sum(parts, axis=-2))[..., None, :]

@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType
 from jaxtyping import Array, ArrayLike, Float, Real
 
 from qsynapse_jax._checks import is_concrete
@@ -20,6 +19,7 @@ from qsynapse_jax.crossbar._laws import AbstractLaw, Gated, Ohmic, Series
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
+from qsynapse_jax.crossbar._sharding import alike, devices
 from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
 from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import (
@@ -193,7 +193,7 @@ def finish(
     opens = wires.count_opens(g.shape) if source is None else source.count_opens(wires, g.shape)
     check_solver(solver, wires, g.shape, opens, parallel=source is not None)
     tolerance = check_tolerance(g.shape, jnp.promote_types(g.dtype, v_in.dtype), rtol, max_steps, solver)
-    sol = _solve(*arguments.values(), law, source, tolerance=tolerance, opens=opens)
+    sol = _solve(*alike((*arguments.values(), law, source)), tolerance=tolerance, opens=opens)
     if throw:
         inputs = {**arguments, "law": law, "source": source}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
@@ -215,8 +215,8 @@ def _solve(
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
-    spread = 1 if isinstance(tolerance.solver, Modal) else _devices(g, v_in, v_out)
-    z = _lines(wires, source)(g.shape, dtype, opens, spread=spread)
+    spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)
+    _, z = alike((g, _lines(wires, source)(g.shape, dtype, opens, spread=spread)))
     inputs = (prod(batch), n_word, n_bit)
     ends = v_in.reshape(-1, v_in.shape[-1])
     a = jnp.broadcast_to(ends[:, :, None], inputs) if source is None else source.ends(ends, inputs)
@@ -289,17 +289,6 @@ def _segments(sol: Solution, opens: tuple[int, int]) -> tuple[jax.Array, jax.Arr
         z.bit.carried(current, -jnp.diff(bit, axis=-2, append=v_out)),
     )
     return found[0].reshape(sol.i_cell.shape), found[1].reshape(sol.i_cell.shape)
-
-
-def _devices(*arrays: jax.Array) -> int:
-    """On how many devices the compiler may spread these arrays: those of their mesh."""
-    size = 1
-    for array in arrays:
-        mesh = jax.typeof(array).sharding.mesh
-        # Along a manual axis, inside `shard_map`, every device has an array of its own.
-        free = [n for n, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True) if kind != AxisType.Manual]
-        size = max(size, prod(free))
-    return size
 
 
 def _progress(sol: Solution) -> str:

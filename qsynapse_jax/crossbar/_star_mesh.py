@@ -134,10 +134,14 @@ def _one(
     # What goes on from one column to the next, and where it stands then.
     old = jnp.concatenate([word, jnp.arange(3 * n_word, size)])
 
+    def zeros(shape: int | tuple[int, ...]) -> jax.Array:
+        # Like the cells: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
+        return jnp.broadcast_to(jnp.zeros_like(g[0, 0]), shape)
+
     def absorb(carry: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         c, e, into = carry
         last, here, cells, following, down, far, source = x
-        c = jnp.zeros((size, size), g.dtype).at[old[:, None], old[None]].set(c)
+        c = zeros((size, size)).at[old[:, None], old[None]].set(c)
         c = _joined(c, word, bit, cells)
         c = _joined(c, word, ahead, following)
         meshed, behind = c[word, driver], jnp.where(last, branches.word_far, 0)
@@ -145,44 +149,43 @@ def _one(
         c = _joined(c, bit[:-1], bit[1:], down[:-1])
         c = _joined(c, jnp.broadcast_to(bit[-1], (n_bit,)), terminal, here * down[-1])
         c = _joined(c, jnp.broadcast_to(bit[0], (n_bit,)), terminal, here * far)
-        means = jnp.zeros((gone, size), g.dtype)
+        means = zeros((gone, size))
         kept = None
         if source is not None:
-            e = jnp.zeros((size, size), g.dtype).at[old[:, None], old[None]].set(e)
+            e = zeros((size, size)).at[old[:, None], old[None]].set(e)
             e = e.at[word, bit].set(source.cell).at[bit, word].set(-source.cell)
             # The far end has no source of its own, and is parallel to what has been eliminated.
             whole = meshed + behind
             share = jnp.where(whole > 0, meshed / jnp.where(whole > 0, whole, 1), 1)
             e = e.at[word, driver].multiply(share).at[driver, word].multiply(share)
-            into = jnp.zeros(size, g.dtype).at[old].set(into).at[word].add(source.word).at[bit].add(source.bit)
-            kept = jnp.zeros((gone, size + 1), g.dtype)
+            into = zeros(size).at[old].set(into).at[word].add(source.word).at[bit].add(source.bit)
+            kept = zeros((gone, size + 1))
         c, e, into, means, kept = jax.lax.fori_loop(0, gone, _eliminate, (c, e, into, means, kept))
         ahead_of = jax.tree.map(lambda x: x[(slice(gone, None),) * x.ndim], (c, e, into))
         return ahead_of, (means, kept)
 
     def unfold(d: jax.Array, x: tuple[Any, ...]) -> tuple[jax.Array, tuple[Any, ...]]:
         here, means, kept = x
-        d = jnp.zeros((size, size), g.dtype).at[gone:, gone:].set(d)
-        d, through, *_ = jax.lax.fori_loop(
-            0, gone, partial(_restore, n_word), (d, jnp.zeros(gone, g.dtype), means, kept)
-        )
+        d = zeros((size, size)).at[gone:, gone:].set(d)
+        d, through, *_ = jax.lax.fori_loop(0, gone, partial(_restore, n_word), (d, zeros(gone), means, kept))
         below = jnp.concatenate([d[bit[:-1], bit[1:]], jnp.sum(here * d[bit[-1], terminal])[None]])
         voltages = (d[word, -1], d[bit, -1])
         return d[old[:, None], old[None]], (through[:n_word], d[word, ahead], below, *voltages)
 
-    nothing = jnp.zeros((size - gone,) * 2, g.dtype)
+    nothing = zeros((size - gone,) * 2)
     near, feed = jnp.arange(n_word), n_word + jnp.arange(n_word)
     start = (_joined(nothing, near, feed, branches.word[:, 0]), None, None)
     by_column = None
     if sources is not None:
         start, by_column = (start[0], nothing, nothing[0]), jax.tree.map(jnp.transpose, sources)
-    following = jnp.concatenate([branches.word[:, 1:], jnp.zeros((n_word, 1), g.dtype)], 1)
-    here = jnp.eye(n_bit, dtype=g.dtype)
-    last = jnp.arange(n_bit) == n_bit - 1
+    following = jnp.concatenate([branches.word[:, 1:], zeros((n_word, 1))], 1)
+    column = jnp.arange(n_bit)
+    here = jnp.where(column[:, None] == column[None], 1, zeros(()))
+    last = column == n_bit - 1
     columns = (last, here, g.T, following.T, branches.bit.T, branches.bit_far, by_column)
     (c, *_), (means, kept) = jax.lax.scan(absorb, start, columns)
 
-    v = jnp.concatenate([jnp.zeros(n_word, g.dtype), a, b, jnp.zeros(1, g.dtype)])
+    v = jnp.concatenate([zeros(n_word), a, b, zeros(1)])
     # Nothing lies ahead of the last column: its nodes are isolated.
     d, (across, forward, below, at_word, at_bit) = jax.lax.scan(
         unfold, v[:, None] - v[None], (here, means, kept), reverse=True
