@@ -95,10 +95,7 @@ def gated(
         v_source = jnp.broadcast_to(v_source.reshape((1,) * (gate.ndim - 1) + bits), (*gate.shape[:-1], *bits))
     if pairs:
         g, gate, wires = alternate(*g), jnp.repeat(gate, 2, -1), paired(wires, len(one))
-        v_source, source = jnp.concatenate([v_source, -v_source], -1), replace(source, per_bit_line=2)
+        v_source = jnp.concatenate([v_source, -v_source], -1)
     law = check_law(law, g.shape, jnp.promote_types(g.dtype, v_source.dtype))
-    return (
-        {"g": g, "v_source": v_source, "v_out": v_out, "wires": wires},
-        Gated(law, gate.reshape(-1, len(g), 1)),
-        source,
-    )
+    arguments = {"g": g, "v_source": v_source, "v_out": v_out, "wires": wires}
+    return arguments, Gated(law, gate.reshape(-1, len(g), 1)), replace(source, per_bit_line=2 if pairs else 1)
