@@ -13,6 +13,8 @@ import pytest
 import qsynapse_jax as qs
 from tests.cells import test_contract as cell_tests
 from tests.cells import zoo as cells
+from tests.crossbar import test_contract as solver_tests
+from tests.crossbar import zoo as solvers
 from tests.devices import test_contract as device_tests
 from tests.devices import zoo as devices
 from tests.nn import test_contract as layer_tests
@@ -33,7 +35,7 @@ class Followed:
     """What the page adds, made as it says: modules, exports, entries of the tests' lists; and its scripts, run."""
 
     def __init__(self, patch: pytest.MonkeyPatch):
-        self.lists: dict[str, list[Any]] = {"cells": [], "devices": [], "programming": [], "nn": []}
+        self.lists: dict[str, list[Any]] = {"cells": [], "devices": [], "programming": [], "nn": [], "crossbar": []}
         self.scripts: list[str] = []
         for file, source in blocks(PAGE):
             name = file.removesuffix(".py").replace("/", ".")
@@ -110,6 +112,14 @@ def test_the_scheme_writes_what_it_suits_and_refuses_the_rest(followed, case):
 @pytest.mark.parametrize("test", contracts_of(layer_tests, layers.by_layer))
 def test_the_layer_passes_the_tests_of_layers(followed, test):
     (case,) = followed.lists["nn"]
+    test(case)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.slow
+@pytest.mark.parametrize("test", contracts_of(solver_tests, solvers.by_solver))
+def test_the_solver_passes_the_tests_of_solvers(followed, test):
+    (case,) = followed.lists["crossbar"]
     test(case)
 
 

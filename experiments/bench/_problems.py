@@ -35,7 +35,8 @@ class Cells(NamedTuple):
 
 
 def _short(r: float) -> str:
-    return f"{r / 1e6:g}M" if r >= 1e6 else f"{r / 1e3:g}k"
+    size, prefix = next((size, prefix) for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if r >= size)
+    return f"{r / size:g}{prefix}"
 
 
 MILD = Cells(10e3, 1e6)

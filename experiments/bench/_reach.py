@@ -37,6 +37,7 @@ REACH = {
     "many_currents_klujax": Reach(
         f"{_MANY} currents only (`v @ effective_conductance`) against klujax", ">= 25", "x", "solver"
     ),
+    "choice": Reach("`Auto` against the best solver, the worst circuit of the grid", "<= 1.5", "x", "choice"),
     "severe_512_iterations": Reach("512 x 512, 10 ohm, 1k-1M ohm: iterations", "<= 40", "", "solver"),
     "severe_512_error": Reach("512 x 512, 10 ohm, 1k-1M ohm: error", "<= 1e-5", "of the largest current", "solver"),
     "severe_256_error": Reach(

@@ -4,6 +4,7 @@ from qsynapse_jax.crossbar._auto import Auto as Auto
 from qsynapse_jax.crossbar._circuit_file import Circuit as Circuit
 from qsynapse_jax.crossbar._circuit_file import read_circuit as read_circuit
 from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient as ConjugateGradient
+from qsynapse_jax.crossbar._effective import certify as certify
 from qsynapse_jax.crossbar._effective import effective_conductance as effective_conductance
 from qsynapse_jax.crossbar._elimination import Elimination as Elimination
 from qsynapse_jax.crossbar._gated import solve_gated as solve_gated

@@ -56,12 +56,13 @@ class Auto(AbstractSolver):
             lambda: plain(system, limits, chosen=~severe),
         )
 
-    def condense(
-        self, g: Float[Array, "tiles wl bl"], wires: Wires, opens: tuple[int, int]
-    ) -> Float[Array, "tiles wl bl"] | None:
-        """By elimination, unless arrays are small."""
-        few = g.shape[-2] * g.shape[-1] <= _FEW_LINES
-        return None if few else Elimination().condense(g, wires, opens)
+    def condenses(self, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> bool:
+        """Unless arrays are small."""
+        return shape[-2] * shape[-1] > _FEW_LINES and Elimination().condenses(wires, shape, opens)
+
+    def condense(self, g: Float[Array, "tiles wl bl"], wires: Wires) -> Float[Array, "tiles wl bl"]:
+        """By elimination."""
+        return Elimination().condense(g, wires)
 
 
 def severity(slope: Float[Array, "lines wl bl"], z: Impedance) -> Float[Array, ""]:

@@ -16,7 +16,8 @@ change of what they pass, times phi of H.
 """
 
 from functools import partial
-from typing import Any, overload
+from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +25,10 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
 from qsynapse_jax.crossbar._impedance import EXACT, Impedance, impedance
+from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
-from qsynapse_jax.crossbar._sharding import alike
+from qsynapse_jax.crossbar._sharding import alike, devices
 from qsynapse_jax.crossbar._solve import AUTO, OHMIC, solve
 from qsynapse_jax.crossbar._solver import AbstractSolver
 from qsynapse_jax.crossbar._validation import (
@@ -47,28 +49,6 @@ _AT_ONCE = 4 * 64**3
 _WITNESSES = 4
 
 
-@overload
-def effective_conductance(
-    g: Real[ArrayLike, "*tiles wl bl"],
-    wires: Wires,
-    *,
-    solver: AbstractSolver = ...,
-    rtol: float | None = ...,
-    max_steps: int | None = ...,
-    throw: bool = ...,
-    certificate: None = ...,
-) -> Float[Array, "*tiles wl bl"]: ...
-@overload
-def effective_conductance(
-    g: Real[ArrayLike, "*tiles wl bl"],
-    wires: Wires,
-    *,
-    solver: AbstractSolver = ...,
-    rtol: float | None = ...,
-    max_steps: int | None = ...,
-    throw: bool = ...,
-    certificate: PRNGKeyArray,
-) -> tuple[Float[Array, "*tiles wl bl"], Float[Array, ""]]: ...
 def effective_conductance(
     g: Real[ArrayLike, "*tiles wl bl"],
     wires: Wires,
@@ -77,8 +57,7 @@ def effective_conductance(
     rtol: float | None = None,
     max_steps: int | None = None,
     throw: bool = True,
-    certificate: PRNGKeyArray | None = None,
-) -> Any:
+) -> Float[Array, "*tiles wl bl"]:
     """The matrix that a crossbar of linear cells is, wires included: `solve(g, v, wires).i_out == v @ g_eff`.
 
     Its gradient costs the same for one input as for a million, which is what training through the circuit needs.
@@ -92,11 +71,9 @@ def effective_conductance(
         rtol: relative residual of every line's solve, where there are any; defaults as in `solve`.
         max_steps: as in `solve`, likewise.
         throw: raise on failure (default). With `throw=False` a failure is a matrix of NaN.
-        certificate: a random key, for a check of the result against `solve`: returns also the largest difference
-            between `v @ g_eff` and `solve(g, v, wires).i_out` over random inputs `v`, relative to the largest current.
 
     Returns:
-        Effective conductances [S], of the shape of `g`; equal to `g` when wires are ideal. With `certificate` a pair.
+        Effective conductances [S], of the shape of `g`; equal to `g` when wires are ideal.
 
     Raises:
         ValueError, ConvergenceError: as `solve`.
@@ -113,13 +90,53 @@ def effective_conductance(
     check_array(g, wires, tiles=True)
     opens = wires.count_opens(g.shape[-2:])
     check_solver(solver, wires, g.shape, opens)
+    # Ten arrays for each, and seven more, or two for every line: what XLA reports for its programs, rounded down.
+    by_line = not solver.condenses(wires, g.shape, opens)
+    arrays = 2 * min(g.shape[-2:]) if by_line else 7 + 10 * prod(g.shape[:-2])
+    check_memory(g.shape, arrays * prod(g.shape[-2:]), g.dtype, devices=devices(g))
     tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
     g_eff, result = _compile_circuit(*alike((g, wires)), tolerance=tolerance, opens=opens)
-    if throw:
-        g_eff = raise_failure(g_eff, result, {"g": g, "wires": wires})
-    if certificate is None:
-        return g_eff
-    return g_eff, _difference(g, wires, g_eff, certificate, throw=throw)
+    return raise_failure(g_eff, result, {"g": g, "wires": wires}) if throw else g_eff
+
+
+def certify(
+    g: Real[ArrayLike, "*tiles wl bl"],
+    wires: Wires,
+    g_eff: Real[ArrayLike, "*tiles wl bl"],
+    key: PRNGKeyArray,
+    *,
+    throw: bool = True,
+) -> Float[Array, ""]:
+    """How far a matrix is from the circuit that it stands for: a check of `effective_conductance`, of any origin.
+
+    Args:
+        g: conductance of every cell [S], shape (*tiles, wl, bl).
+        wires: their resistances [ohm].
+        g_eff: the matrix to be checked [S], of the same shape.
+        key: of random inputs.
+        throw: as in `solve`.
+
+    Returns:
+        Largest difference between `v @ g_eff` and `solve(g, v, wires).i_out` for four random inputs `v` of every tile,
+        relative to the largest current.
+
+    Raises:
+        ValueError, ConvergenceError: as `solve`; shapes that differ.
+    """
+    g, g_eff = as_working(g, "g"), as_working(g_eff, "g_eff")
+    check_array(g, wires, tiles=True)
+    if g_eff.shape != g.shape:
+        raise ValueError(f"Argument `g_eff` must have the shape of `g`, {g.shape}, but has shape {g_eff.shape}.")
+    tiles, matrices = (x.reshape(-1, *g.shape[-2:]) for x in (g, g_eff))
+    v = jax.random.uniform(key, (_WITNESSES, g.shape[-2]), g.dtype, -1.0, 1.0)
+
+    def of_tile(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        i_out = solve(pair[0], v, wires, throw=throw).i_out
+        return jnp.max(jnp.abs(i_out - jnp.matmul(v, pair[1], precision=EXACT))), jnp.max(jnp.abs(i_out))
+
+    difference, scale = jax.lax.map(of_tile, (tiles, matrices))
+    largest = jnp.max(scale)
+    return jnp.max(difference) / jnp.where(largest > 0, largest, 1)
 
 
 @partial(jax.jit, static_argnames=("tolerance", "opens"))
@@ -128,9 +145,8 @@ def _compile_circuit(
 ) -> tuple[jax.Array, RESULTS]:
     tiles = g.reshape(-1, *g.shape[-2:])
     z = impedance(wires, g.shape[-2:], g.dtype, opens)
-    g_eff = tolerance.solver.condense(tiles, wires, opens)
-    if g_eff is not None:
-        g_eff, converged = g_eff.reshape(g.shape), jnp.ones(len(tiles), bool)
+    if tolerance.solver.condenses(wires, g.shape, opens):
+        g_eff, converged = tolerance.solver.condense(tiles, wires).reshape(g.shape), jnp.ones(len(tiles), bool)
     else:
         at_once = max(1, _AT_ONCE // (min(g.shape[-2:]) * g.shape[-2] * g.shape[-1]))
         one = partial(_g_eff, tolerance, z=z)
@@ -146,20 +162,6 @@ def _compile_circuit(
     sound = converged.reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
     sound &= (result != RESULTS.bad_wires) & (result != RESULTS.unexpected_opens)
     return g_eff * jnp.where(sound, 1.0, jnp.nan).astype(g.dtype)[..., None, None], result
-
-
-def _difference(g: jax.Array, wires: Wires, g_eff: jax.Array, key: PRNGKeyArray, *, throw: bool) -> Float[Array, ""]:
-    """Largest difference between the matrix and solves of the circuit, relative to the largest current."""
-    tiles, matrices = (x.reshape(-1, *g.shape[-2:]) for x in (g, g_eff))
-    v = jax.random.uniform(key, (_WITNESSES, g.shape[-2]), g.dtype, -1.0, 1.0)
-
-    def of_tile(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        i_out = solve(pair[0], v, wires, throw=throw).i_out
-        return jnp.max(jnp.abs(i_out - jnp.matmul(v, pair[1], precision=EXACT))), jnp.max(jnp.abs(i_out))
-
-    difference, scale = jax.lax.map(of_tile, (tiles, matrices))
-    largest = jnp.max(scale)
-    return jnp.max(difference) / jnp.where(largest > 0, largest, 1)
 
 
 def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, OperatingPoint]:

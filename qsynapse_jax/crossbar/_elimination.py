@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._condense import compile_lines
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, Nodes, System
-from qsynapse_jax.crossbar._star_mesh import star_mesh
+from qsynapse_jax.crossbar._star_mesh import AT_ONCE, star_mesh
 from qsynapse_jax.crossbar._wires import Wires
 
 
@@ -35,12 +35,17 @@ class Elimination(AbstractSolver):
         nodes = Nodes(found.word, found.bit, found.out)
         return Loaded(found.current, jnp.concatenate(phi, 1), steps, ~jnp.any(found.shorted), defect, nodes)
 
-    def condense(
-        self, g: Float[Array, "tiles wl bl"], wires: Wires, opens: tuple[int, int]
-    ) -> Float[Array, "tiles wl bl"] | None:
-        """The matrices of whole arrays; by one solve for every line where these are connected at both ends or open."""
-        if any(opens) or wires.r_driver_far is not None or wires.r_sense_far is not None:
-            return None
+    def numbers(self, shape: tuple[int, ...], inputs: int) -> int:
+        """How many numbers `load` keeps at least: of inputs taken together, the means of all nodes of a front."""
+        n_word, n_bit = shape
+        return super().numbers(shape, inputs) + min(inputs, AT_ONCE) * 2 * n_word * n_bit * (4 * n_word + n_bit)
+
+    def condenses(self, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> bool:
+        """Where lines are connected at one end and not open."""
+        return not any(opens) and wires.r_driver_far is None and wires.r_sense_far is None
+
+    def condense(self, g: Float[Array, "tiles wl bl"], wires: Wires) -> Float[Array, "tiles wl bl"]:
+        """The matrices of whole arrays [S]."""
         branches = [jnp.broadcast_to(r.astype(g.dtype), g.shape) for r in wires.branches(g.shape[-2:])]
         word, bit = branches
         own = jnp.cumsum(word, -1) + jnp.flip(jnp.cumsum(jnp.flip(bit, -2), -2), -2)

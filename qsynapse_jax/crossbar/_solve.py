@@ -16,6 +16,7 @@ from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Gated, Ohmic, Series
+from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
@@ -158,8 +159,9 @@ def solve(
     Raises:
         ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be.
         ConvergenceError: `rtol` was not reached. Under `jit`, `vmap` or `grad`, where values are not known while
-            Python runs, both value errors and this one are raised at run time as `equinox.EquinoxRuntimeError`; where
-            a compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
+            Python runs, all are raised at run time: under `equinox.filter_jit` as `equinox.EquinoxRuntimeError`, under
+            `jax.jit` as JAX's own error with a long traceback around the sentence (`docs/trust.md`). Where a
+            compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
 
     Gradients: forward and reverse, any order, in `g`, `v_in` and every wire value, by the implicit function theorem;
         a gradient costs one more solve.
@@ -189,10 +191,13 @@ def finish(
     throw: bool,
 ) -> Solution:
     """Solves for arguments that fit each other: conductances, voltages of drivers and of terminals, wires."""
-    g, v_in, _, wires = arguments.values()
+    g, v_in, v_out, wires = arguments.values()
+    dtype = jnp.promote_types(g.dtype, v_in.dtype)
     opens = wires.count_opens(g.shape) if source is None else source.count_opens(wires, g.shape)
     check_solver(solver, wires, g.shape, opens, parallel=source is not None)
-    tolerance = check_tolerance(g.shape, jnp.promote_types(g.dtype, v_in.dtype), rtol, max_steps, solver)
+    numbers = solver.numbers(g.shape, prod(v_in.shape[:-1]))
+    check_memory(g.shape, numbers, dtype, devices=devices(g, v_in, v_out))
+    tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
     sol = _solve(*alike((*arguments.values(), law, source)), tolerance=tolerance, opens=opens)
     if throw:
         inputs = {**arguments, "law": law, "source": source}

@@ -10,6 +10,7 @@ below the cap.
 """
 
 from abc import abstractmethod
+from math import prod
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
@@ -95,11 +96,17 @@ class AbstractSolver(eqx.Module):
         """Why it cannot take these wires, with those that can; `None` where it can."""
         return None
 
-    def condense(
-        self, g: Float[Array, "tiles wl bl"], wires: Wires, opens: tuple[int, int]
-    ) -> Float[Array, "tiles wl bl"] | None:
-        """The matrices of whole arrays [S] without a solve for every line; `None` where it takes these."""
-        return None
+    def numbers(self, shape: tuple[int, ...], inputs: int) -> int:
+        """How many numbers `load` keeps at least: seven arrays for every input, by XLA's account, and ten more."""
+        return (7 * inputs + 10) * prod(shape)
+
+    def condenses(self, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> bool:
+        """Whether it finds the matrices of such arrays by `condense`, rather than by a solve for every line."""
+        return False
+
+    def condense(self, g: Float[Array, "tiles wl bl"], wires: Wires) -> Float[Array, "tiles wl bl"]:
+        """The matrices of whole arrays [S]."""
+        raise NotImplementedError
 
 
 def load(solver: AbstractSolver, system: System, limits: Limits) -> Loaded:

@@ -32,7 +32,7 @@ from qsynapse_jax.crossbar._solver import Cells, System
 from qsynapse_jax.crossbar._wires import Wires
 
 # Inputs taken together; each keeps an array of differences between all nodes of a front.
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
 class Branches(NamedTuple):
@@ -91,7 +91,7 @@ def star_mesh(system: System) -> Network:
         return _one(branches, slope[0] if own is None else own, short, a, b, sources)
 
     own = slope if len(slope) > 1 else None
-    return jax.lax.map(one, (a, b, sources, own), batch_size=_AT_ONCE)
+    return jax.lax.map(one, (a, b, sources, own), batch_size=AT_ONCE)
 
 
 def _into(line: Line, passed: Float[Array, "batch opens"], shape: tuple[int, ...]) -> Cells:

@@ -3,6 +3,7 @@
 from qsynapse_jax.plot._pictures import accuracy as accuracy
 from qsynapse_jax.plot._pictures import effective_weights as effective_weights
 from qsynapse_jax.plot._pictures import front as front
+from qsynapse_jax.plot._pictures import heat_map as heat_map
 from qsynapse_jax.plot._pictures import ir_drop as ir_drop
 from qsynapse_jax.plot._pictures import levels_and_resistors as levels_and_resistors
 from qsynapse_jax.plot._pictures import points_by_design as points_by_design

@@ -223,3 +223,41 @@ def _new_figure(width: float, height: float, *panels: int, **options: Any) -> tu
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(*panels, **options)
+
+
+def heat_map(
+    axes: Any,
+    values: Any,
+    *,
+    x: Sequence[float],
+    y: Sequence[float],
+    label_x: str,
+    label_y: str,
+    low: float,
+    high: float,
+) -> Any:
+    """Numbers over two quantities, each written into its cell, in axes that are given.
+
+    Args:
+        axes: Matplotlib axes.
+        values: shape (y, x); NaN is left blank.
+        x: values along the horizontal axis.
+        y: values along the vertical axis.
+        label_x: name and unit of `x`.
+        label_y: name and unit of `y`.
+        low: value of the darkest color.
+        high: value of the brightest.
+
+    Returns:
+        The Matplotlib image, for a color bar.
+    """
+    values = np.asarray(values)
+    image = axes.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto", origin="lower")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            dark = value < (low + high) / 2
+            axes.text(column, row, f"{value:.3g}", ha="center", va="center", size=7, color="w" if dark else "k")
+    axes.set_xticks(range(len(x)), [f"{one:g}" for one in x], fontsize=7)
+    axes.set_yticks(range(len(y)), [f"{one:g}" for one in y], fontsize=7)
+    axes.set(xlabel=label_x, ylabel=label_y)
+    return image

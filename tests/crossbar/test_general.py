@@ -331,16 +331,16 @@ def test_both_ways_to_the_effective_conductance_agree_and_certify_each_other():
     wires = qs.crossbar.Wires(r_word=np.minimum(SEGMENTS, 1e3), r_bit=20.0, r_sense=jnp.linspace(0.0, 9.0, 5))
     g = jnp.stack([jnp.asarray(G), 3 * jnp.asarray(G)])
     key = jax.random.key(3)
-    eliminated, difference = qs.crossbar.effective_conductance(
-        g, wires, solver=qs.crossbar.Elimination(), certificate=key
-    )
+    eliminated = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.Elimination())
     by_line = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.ConjugateGradient())
     np.testing.assert_allclose(eliminated, by_line, rtol=0, atol=1e-12 * float(jnp.max(by_line)))
-    assert 0 < difference < 1e-11
-    # A loose solve does not pass it.
-    loose = qs.crossbar.ConjugateGradient()
-    _, difference = qs.crossbar.effective_conductance(g, wires, certificate=key, solver=loose, rtol=1e-2)
-    assert difference > 1e-6
+    assert 0 < qs.crossbar.certify(g, wires, eliminated, key) < 1e-11
+    # A loose solve does not pass it, nor does the matrix of other wires.
+    loose = qs.crossbar.effective_conductance(g, wires, solver=qs.crossbar.ConjugateGradient(), rtol=1e-2)
+    assert qs.crossbar.certify(g, wires, loose, key) > 1e-6
+    assert qs.crossbar.certify(g, wires, g, key) > 1e-3
+    with unchecked(), pytest.raises(ValueError, match="`g_eff` must have the shape of `g`"):
+        qs.crossbar.certify(g, wires, eliminated[0], key)
 
 
 @x64
