@@ -39,6 +39,11 @@ def test_the_second_example_runs_and_means_what_it_says():
     assert np.all(np.abs(np.delete(i_in, 3)) < 1e-5 * i_in[3])  # floating lines pass nothing
     assert 0.9 < names["half_selected"].v_cell[3, 5] < 1.0
     assert np.sum(names["tapered"].i_out) < np.sum(names["sol"].i_out)
+    g, bits = np.asarray(names["g"]), np.asarray(names["bits"], np.float32)
+    assert np.all(names["gated"].i_out < 0.2 * bits @ g)
+    for pairs, ideal in (("paired", names["v_in"] @ (g - g.T)), ("both", 0.2 * bits @ (g - g.T))):
+        off = np.abs(names[pairs].i_out - ideal)
+        assert 0 < off.max() < 0.5 * np.abs(ideal).max()
 
 
 @pytest.mark.slow

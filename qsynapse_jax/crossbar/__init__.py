@@ -7,6 +7,8 @@ from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient as Conju
 from qsynapse_jax.crossbar._effective import certify as certify
 from qsynapse_jax.crossbar._effective import effective_conductance as effective_conductance
 from qsynapse_jax.crossbar._elimination import Elimination as Elimination
+from qsynapse_jax.crossbar._gated import solve_gated as solve_gated
+from qsynapse_jax.crossbar._interleave import interleave as interleave
 from qsynapse_jax.crossbar._laws import AbstractLaw as AbstractLaw
 from qsynapse_jax.crossbar._laws import Law as Law
 from qsynapse_jax.crossbar._laws import Ohmic as Ohmic
@@ -20,5 +22,6 @@ from qsynapse_jax.crossbar._result import Stats as Stats
 from qsynapse_jax.crossbar._solve import Solution as Solution
 from qsynapse_jax.crossbar._solve import solve as solve
 from qsynapse_jax.crossbar._solver import AbstractSolver as AbstractSolver
+from qsynapse_jax.crossbar._source_lines import SourceLines as SourceLines
 from qsynapse_jax.crossbar._spice import to_spice as to_spice
 from qsynapse_jax.crossbar._wires import Wires as Wires

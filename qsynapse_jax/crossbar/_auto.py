@@ -38,6 +38,8 @@ class Auto(AbstractSolver):
     def load(self, system: System, limits: Limits) -> Loaded:
         """Currents of all cells."""
         z, cells = system.z, system.drive[0].size
+        if z.parallel:
+            return ConjugateGradient().load(system, limits)
         uneven = z.resistances.r_word.ndim == 2 or z.resistances.r_bit.ndim == 2
         # Segments that differ are likely to be defects, which need no infinity to be delicate.
         if (any(z.opens) or uneven) and cells <= _SMALL:

@@ -1,5 +1,7 @@
 """Nodes eliminated one after another: exact, whatever the wires and however severe the drop."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,6 +20,8 @@ class Elimination(AbstractSolver):
     another: about 2 wl bl (4 wl + bl)^2 operations for each input, for small arrays. In `effective_conductance` the
     whole array is condensed block by block, whatever the drop (`_condense`); lines connected at one end only.
     """
+
+    crossing: ClassVar[bool] = True
 
     def load(self, system: System, limits: Limits) -> Loaded:
         """Currents of all cells."""

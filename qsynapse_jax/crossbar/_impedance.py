@@ -14,12 +14,14 @@ class Impedance(eqx.Module):
     """Both directions of one array in its working dtype [ohm], which may be divided among `spread` devices.
 
     Voltages across opens and currents through them stand in one vector: those in word lines, then those in bit lines.
+    In the place of word lines there may be source lines beside the bit lines (`parallel`).
     """
 
     word: AbstractLine
     bit: AbstractLine
     resistances: Wires
     spread: int = eqx.field(static=True)
+    parallel: bool = eqx.field(static=True, default=False)
 
     def own(self) -> Float[Array, "wl bl"]:
         """Resistance that each cell meets on its own [ohm]: the diagonal of Z."""

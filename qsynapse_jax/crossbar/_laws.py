@@ -102,6 +102,23 @@ class Polynomial(AbstractLaw):
         return _rank(g, v) * v * (1 + factor)
 
 
+class Gated(AbstractLaw):
+    """Another law times what the access transistors of each row let through for each input, 0 to 1."""
+
+    law: AbstractLaw
+    gate: Float[Array, "batch wl 1"]
+
+    # Of the law that is gated.
+    linear = property(lambda self: self.law.linear)  # pyright: ignore
+
+    def current(self, g: Float[Array, "wl bl"], v: Float[Array, "_ wl bl"]) -> Float[Array, "_ wl bl"]:
+        # Voltages of one input or of all: the slope of a linear law at 0 V is asked for once.
+        gate = self.gate.astype(v.dtype)
+        current = self.law.current(g, v)
+        # What is off carries nothing, a short too.
+        return gate * jnp.where((gate == 0) & ~jnp.isfinite(current), 0, current)
+
+
 class Law(AbstractLaw):
     """Any law given as a function: I = function(g, v, *parameters).
 

@@ -105,6 +105,10 @@ class AbstractLine(eqx.Module):
         Where the far end is open, also the drop there for 1 A drawn at the cell farthest from the terminal.
         """
 
+    def supplied(self, current: Cells) -> jax.Array:
+        """Sum of the cell currents of every line [A]."""
+        return jnp.sum(current, self.way.axis)
+
     def rise(self, across: Cells) -> Cells:
         """Voltage at every cell [V] for voltages in series with the segments on the near side of each [V]."""
         return self.way.up_to_each(across)

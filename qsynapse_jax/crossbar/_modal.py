@@ -15,7 +15,7 @@ cos(theta (n - 1/2 - j)), flat at the open far end, where theta solves the condi
 p0 / rho + (p0 - p1) = (2 - 2 cos theta) p0. There is one root in each ((k, k+1) pi / n), found by bisection.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +82,8 @@ class Modal(AbstractSolver):
 
     Only for lines whose segments are all equal along the array, connected at one end.
     """
+
+    crossing: ClassVar[bool] = True
 
     def refusal(self, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> str | None:
         """Why it cannot take these wires."""

@@ -97,7 +97,7 @@ def _nothing(like: Cells, opens: int) -> Float[Array, "batch opens"]:
     return jnp.broadcast_to(jnp.zeros_like(like[:, 0, :1]), (like.shape[0], opens))
 
 
-def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Cells:
+def conductance(law: AbstractLaw, g: Float[Array, "wl bl"], v: Cells) -> Float[Array, "lines wl bl"]:
     """Small-signal conductance df/dv of every cell [S]."""
     return jax.jvp(lambda v: law.current(g, v), (v,), (jnp.ones_like(v),))[1]
 

@@ -45,7 +45,11 @@ class RESULTS(eqx.Enumeration):
         "Argument `g` must be non-negative, but holds a negative or NaN conductance [S]. Use 0.0 for an open cell and "
         "an infinity for a short."
     )
-    bad_voltage = "Argument `v_in` must be finite, but holds a NaN or infinite voltage [V]."
+    bad_voltage = "Argument `v_in` must be finite (of gated rows, `v_source`), but holds a NaN or infinite voltage [V]."
+    bad_gate = (
+        "Argument `gate` must lie between 0 (off) and 1 (conducting), but one does not. The resistance of a transistor "
+        "that conducts is a law, `law=Series(r)`."
+    )
     bad_output_voltage = "Argument `v_out` must be finite, but holds a NaN or infinite voltage [V]."
     bad_wires = (
         "Argument `wires` must hold non-negative resistances, but one is negative or NaN [ohm]. "

@@ -1,7 +1,9 @@
 """One verb, one result: `solve` gives currents and node voltages of a crossbar with resistive wires."""
 
+from collections.abc import Callable
 from functools import partial
 from math import prod
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,13 +15,14 @@ from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
-from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Series
+from qsynapse_jax.crossbar._laws import AbstractLaw, Gated, Ohmic, Series
 from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._sharding import alike, devices
 from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
+from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import (
     as_working,
     check_array,
@@ -50,6 +53,7 @@ class Solution(eqx.Module):
         result: outcome; `RESULTS[sol.result]` is its message.
         stats: iterations, residual, power balance.
         wires, v_in, v_out: what it was solved for [ohm], [V].
+        source: source lines of a gated array (`solve_gated`), which take the place of its word lines in all of these.
     """
 
     i_out: Float[Array, "*batch bl"]
@@ -59,8 +63,13 @@ class Solution(eqx.Module):
     result: RESULTS
     stats: Stats
     wires: Wires
-    v_in: Float[Array, "*batch wl"]
+    v_in: Float[Array, "*batch lines"]
     v_out: Float[Array, "..."]
+    source: SourceLines | None = None
+
+    def _by_supply(self, x: Any) -> Any:
+        """With the word lines, or source lines, along the last axis."""
+        return x if self.source is None else jnp.swapaxes(self.source.by_line(x), -1, -2)
 
     @property
     def v_cell(self) -> Float[Array, "*batch wl bl"]:
@@ -68,9 +77,9 @@ class Solution(eqx.Module):
         return self.v_word - self.v_bit
 
     @property
-    def i_in(self) -> Float[Array, "*batch wl"]:
+    def i_in(self) -> Float[Array, "*batch lines"]:
         """Current into each word line from its driver [A]."""
-        return jnp.sum(self.i_cell, axis=-1)
+        return jnp.sum(self._by_supply(self.i_cell), axis=-1)
 
     @property
     def i_word(self) -> Float[Array, "*batch wl bl"]:
@@ -83,7 +92,8 @@ class Solution(eqx.Module):
         return _segments(self, self._opens())[1]
 
     def _opens(self) -> tuple[int, int]:
-        return self.wires.count_opens(self.i_cell.shape[-2:])
+        shape = self.i_cell.shape[-2:]
+        return self.wires.count_opens(shape) if self.source is None else self.source.count_opens(self.wires, shape)
 
     def __repr__(self) -> str:
         """Size, largest drop along a line, residual and outcome; of traced or mapped values only the size."""
@@ -96,8 +106,10 @@ class Solution(eqx.Module):
         known = all(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves) and is_concrete(self)
         if not known or np.ndim(self.stats.iterations):
             return f"<{size}>"
-        word, bit = (float(np.max(np.ptp(v, axis))) for v, axis in ((self.v_word, -1), (self.v_bit, -2)))
-        drops = f"largest drop {quantity(word, 'V', 3)} along a word line, {quantity(bit, 'V', 3)} along a bit line"
+        pairs = ((self._by_supply(self.v_word), -1), (self.v_bit, -2))
+        word, bit = (float(np.max(np.ptp(v, axis))) for v, axis in pairs)
+        line = "word" if self.source is None else "source"
+        drops = f"largest drop {quantity(word, 'V', 3)} along a {line} line, {quantity(bit, 'V', 3)} along a bit line"
         work = f"residual {float(np.max(self.stats.residual)):.1e} after {int(self.stats.iterations)} steps"
         return f"<{size}: {drops}; {work}. {RESULTS[self.result]}>"
 
@@ -161,16 +173,32 @@ def solve(
     check_array(g, wires)
     v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_working(v_out, "v_out")
     check_input(g, v_in, v_out)
+    law = check_law(law, g.shape, jnp.promote_types(g.dtype, v_in.dtype))
+    arguments = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires}
+    return finish(arguments, law, solver=solver, rtol=rtol, max_steps=max_steps, throw=throw)
+
+
+def finish(
+    arguments: dict[str, Any],
+    law: AbstractLaw,
+    source: SourceLines | None = None,
+    *,
+    solver: AbstractSolver,
+    rtol: float | None,
+    max_steps: int | None,
+    throw: bool,
+) -> Solution:
+    """Solves for arguments that fit each other: conductances, voltages of drivers and of terminals, wires."""
+    g, v_in, v_out, wires = arguments.values()
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
-    law = check_law(law, g.shape, dtype)
-    opens = wires.count_opens(g.shape)
-    check_solver(solver, wires, g.shape, opens)
-    inputs = prod(v_in.shape[:-1])
-    check_memory(g.shape, solver.numbers(g.shape, inputs), dtype, devices=devices(g, v_in, v_out))
+    opens = wires.count_opens(g.shape) if source is None else source.count_opens(wires, g.shape)
+    check_solver(solver, wires, g.shape, opens, parallel=source is not None)
+    numbers = solver.numbers(g.shape, prod(v_in.shape[:-1]))
+    check_memory(g.shape, numbers, dtype, devices=devices(g, v_in, v_out))
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
-    sol = _solve(*alike((g, v_in, v_out, wires, law)), tolerance=tolerance, opens=opens)
+    sol = _solve(*alike((*arguments.values(), law, source)), tolerance=tolerance, opens=opens)
     if throw:
-        inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "law": law}
+        inputs = {**arguments, "law": law, "source": source}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
     return sol
 
@@ -182,6 +210,7 @@ def _solve(
     v_out: jax.Array,
     wires: Wires,
     law: AbstractLaw,
+    source: SourceLines | None,
     *,
     tolerance: Tolerance,
     opens: tuple[int, int],
@@ -190,29 +219,33 @@ def _solve(
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
     spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)
-    _, z = alike((g, impedance(wires, g.shape, dtype, opens, spread=spread)))
-    inputs = (v_in.size // n_word, n_word, n_bit)
-    a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
+    _, z = alike((g, _lines(wires, source)(g.shape, dtype, opens, spread=spread)))
+    inputs = (prod(batch), n_word, n_bit)
+    ends = v_in.reshape(-1, v_in.shape[-1])
+    a = jnp.broadcast_to(ends[:, :, None], inputs) if source is None else source.ends(ends, inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
     nodes = operating_point(tolerance, law, g, a, b, z)
     straight = True
-    if law.linear and type(law) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
+    own = law.law if isinstance(law, Gated) else law
+    if law.linear and type(own) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
         off = jnp.abs(law.current(g, nodes.word - nodes.bit) - nodes.current)
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
     residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
+    shorts = jnp.any(jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1]))), axis=0)
     result = outcome(
         nodes.converged > 0,
         finite=finite,
         accurate=jnp.all(current_error <= promised(tolerance, g)),
         straight=straight,
-        shorted=jnp.any(jnp.isinf(g) & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
+        shorted=jnp.any(shorts & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
         z=z,
-        wires=wires,
+        wires=(wires, source),
         v_in=v_in,
         v_out=v_out,
+        gate=law.gate if isinstance(law, Gated) else None,
     )
 
     # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
@@ -231,8 +264,9 @@ def _solve(
         result=result,
         stats=Stats(nodes.steps, nodes.solves, *map(restored, (residual, current_error, power))),
         wires=wires,
-        v_in=v_in.reshape(*batch, n_word),
+        v_in=v_in,
         v_out=v_out,
+        source=source,
     )
 
 
@@ -243,16 +277,22 @@ def promised(tolerance: Tolerance, g: jax.Array) -> float:
     return loose * _PROMISED[g.dtype.name] * max(1.0, max(g.shape[-2:]) / _SMALL)
 
 
+def _lines(wires: Wires, source: SourceLines | None) -> Callable[..., Impedance]:
+    """What makes the maps of an array from its shape."""
+    return partial(impedance if source is None else source.impedance, wires)
+
+
 @partial(jax.jit, static_argnames="opens")
 def _segments(sol: Solution, opens: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     """Currents of all segments of word lines and of bit lines [A]."""
     shape = sol.i_cell.shape[-2:]
-    z = impedance(sol.wires, shape, sol.i_cell.dtype, opens)
+    z = _lines(sol.wires, sol.source)(shape, sol.i_cell.dtype, opens)
     current, word, bit = (x.reshape(-1, *shape) for x in (sol.i_cell, sol.v_word, sol.v_bit))
-    v_in = sol.v_in.reshape(-1, shape[0], 1)
+    ends = sol.v_in.reshape(len(current), -1)
+    fall = -jnp.diff(word, axis=-1, prepend=ends[:, :, None]) if sol.source is None else sol.source.fall(word, ends)
     v_out = jnp.broadcast_to(sol.v_out.reshape(-1, 1, shape[1]), (len(current), 1, shape[1]))
     found = (
-        z.word.carried(current, -jnp.diff(word, axis=-1, prepend=v_in)),
+        z.word.carried(current, fall),
         z.bit.carried(current, -jnp.diff(bit, axis=-2, append=v_out)),
     )
     return found[0].reshape(sol.i_cell.shape), found[1].reshape(sol.i_cell.shape)
@@ -301,6 +341,6 @@ def _stats(
             column = column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None])
         seen = jnp.max(column, -1)
         off = left * largest[:, 0, 0] * jnp.sqrt(seen)
-    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(jnp.sum(i, -1)), -1))
+    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(z.word.supplied(i)), -1))
     current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)
     return ratio(left, driven), current_error, ratio(total(y * error), total(y * drive))

@@ -11,7 +11,7 @@ below the cap.
 
 from abc import abstractmethod
 from math import prod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -81,7 +81,12 @@ class Loaded(NamedTuple):
 
 
 class AbstractSolver(eqx.Module):
-    """How the circuit of an array is solved; asked for by name, a solver solves or refuses. A subclass gives `load`."""
+    """How the circuit of an array is solved; asked for by name, a solver solves or refuses. A subclass gives `load`.
+
+    `crossing` says that it needs lines that cross, and takes no source lines beside the bit lines.
+    """
+
+    crossing: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, system: System, limits: Limits) -> Loaded:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import ArrayLike, Bool, Float, Real
 
 from qsynapse_jax._arrays import write_whole
 from qsynapse_jax._checks import as_floating, bad_value_message, is_concrete
+from qsynapse_jax.crossbar._gated import gated
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Polynomial, Series, Sinh
+from qsynapse_jax.crossbar._result import RESULTS
+from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import bad_conductance_message, check_array, check_input, check_law
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -28,23 +31,27 @@ _SHUNT = ".options rshunt=1e18"
 
 
 def to_spice(
-    g: Float[ArrayLike, "wl bl"],
-    v_in: Float[ArrayLike, " wl"],
+    g: Float[ArrayLike, "*pair wl bl"],
+    v_in: Float[ArrayLike, "*lines"],
     wires: Wires,
     law: AbstractLaw | None = None,
     path: str | Path = "crossbar.cir",
     *,
     v_out: Float[ArrayLike, " bl"] | None = None,
+    gate: Real[ArrayLike, " wl"] | Bool[ArrayLike, " wl"] | None = None,
+    source: SourceLines | None = None,
 ) -> Path:
-    """The circuit of `solve` as a netlist; `ngspice -b PATH` prints the bit-line currents to 15 digits.
+    """The circuit of `solve`, or of `solve_gated`, as a netlist; `ngspice -b PATH` prints its currents to 15 digits.
 
     Args:
-        g: conductances [S], shape (wl, bl); an open cell is left out.
-        v_in: driver voltages [V], shape (wl,).
+        g: conductances [S], shape (wl, bl), or (2, wl, bl) as in `solve_gated`; an open cell is left out.
+        v_in: driver voltages [V], shape (wl,); of a gated array those of the source lines, as `v_source` there.
         wires: resistances [ohm].
         law: of the crosspoints, one of `Ohmic()` (default), `Series`, `Sinh` and `Polynomial`.
         path: file to write, whole or not at all; one that exists is replaced.
         v_out: terminal voltages of the bit lines [V], shape (bl,); default 0.
+        gate: of a gated array, what the transistors of each row let through, shape (wl,).
+        source: of a gated array, the source lines [ohm].
 
     Returns:
         The path.
@@ -58,40 +65,54 @@ def to_spice(
         `pytest tests/crossbar/test_spice.py`). ngspice solves for node voltages, so behind very small resistances at
         terminals that are not at 0 V its currents lose digits; the header of such a netlist says how many.
     """
-    g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
-    check_array(g, wires)
     law = Ohmic() if law is None else law
-    check_law(law)
-    v_out = np.zeros(g.shape[1], v_in.dtype) if v_out is None else v_out
-    v_out = as_floating(v_out, "v_out")
-    if not is_concrete(g, v_in, v_out, wires, law):
+    arguments, gates, source = _border(g, v_in, wires, v_out, law, gate, source)
+    if not is_concrete(arguments, law, gates, source):
         raise ValueError(
             "`to_spice` writes numbers to a file, but its arguments are being traced; call it outside of `jit`, `vmap` "
             "and `grad`."
         )
-    if v_in.ndim > 1:
+    if arguments[1].ndim > 1:
+        name = "v_in" if source is None else "gate"
         raise ValueError(
-            f"Argument `v_in` must be one vector of shape (wl,) for a netlist, but has shape {v_in.shape}; write one "
-            "netlist for each, e.g. with `v_in[0]`."
+            f"Argument `{name}` must be one vector of shape (wl,) for a netlist, but has a batch of inputs; write one "
+            f"netlist for each, e.g. with `{name}[0]`."
         )
-    check_input(g, v_in, v_out)
-    _check_values(g, v_in, v_out, wires)
-    g, v_in, v_out = (np.asarray(x, float) for x in (g, v_in, v_out))
-    path = Path(path)
-    _write_whole(path, "".join(f"{line}\n" for line in _netlist(g, v_in, v_out, wires, _cells(law, g))))
+    _check_values(*arguments, gates, source)
+    cells, v_in, v_out = (np.asarray(x, float) for x in arguments[:3])
+    path, circuit = Path(path), _gates(_cells(law, cells), np.asarray(gates[0], float))
+    _write_whole(path, "".join(f"{line}\n" for line in _netlist(v_in, v_out, arguments[3], source, circuit)))
     return path
 
 
-def _check_values(g: Any, v_in: Any, v_out: Any, wires: Wires) -> None:
+def _border(
+    g: Any, v_in: Any, wires: Wires, v_out: Any, law: AbstractLaw, gate: Any, source: SourceLines | None
+) -> tuple[tuple[Any, Any, Any, Wires], Any, SourceLines | None]:
+    """Arguments that fit each other, as `solve` takes them, and what the gates of every row let through."""
+    if (gate is None) != (source is None):
+        raise ValueError("Arguments `gate` and `source` must be given together, but one is missing; give both or none.")
+    if source is not None:
+        given, behind, source = gated(g, gate, wires, source, v_in, v_out, law)
+        return (given["g"], given["v_source"], given["v_out"], given["wires"]), behind.gate, source
+    g, v_in = as_floating(g, "g"), as_floating(v_in, "v_in")
+    check_array(g, wires)
+    check_law(law)
+    v_out = as_floating(np.zeros(g.shape[1], v_in.dtype) if v_out is None else v_out, "v_out")
+    check_input(g, v_in, v_out)
+    return (g, v_in, v_out, wires), np.ones((1, len(g), 1)), None
+
+
+def _check_values(g: Any, v_in: Any, v_out: Any, wires: Wires, gate: Any, source: SourceLines | None) -> None:
     """Refuses what `solve` would refuse after solving."""
     if (message := bad_conductance_message(g)) is not None:
         raise ValueError(message)
+    if not np.all((gate >= 0) & (gate <= 1)):
+        raise ValueError(RESULTS[RESULTS.bad_gate])
     rules = [("v_in", v_in, "V", ""), ("v_out", v_out, "V", "")]
     # Wires that came out of a transformation have not been checked when they were made.
     ideal = " Use 0.0 for an ideal wire."
-    for name in ("r_word", "r_bit", "r_driver", "r_sense", "r_driver_far", "r_sense_far"):
-        value = getattr(wires, name)
-        if value is not None:
+    for name, value in [*vars(wires).items(), *({} if source is None else vars(source)).items()]:
+        if name.startswith("r_") and value is not None:
             rules.append((name, np.where(np.isposinf(value), 0.0, value), "ohm", ideal))
     for name, value, unit, remedy in rules:
         message = bad_value_message(value, name, unit=unit, minimum=None if unit == "V" else "non-negative")
@@ -104,6 +125,18 @@ class _Cells(NamedTuple):
 
     resistance: np.ndarray
     current: Callable[[int, int, str], str] | None = None
+
+
+def _gates(cells: _Cells, gate: np.ndarray) -> _Cells:
+    """What the gates of every row let through."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resistance = np.where(gate > 0, cells.resistance / gate, np.inf)
+
+    def current(i: int, j: int, v: str) -> str:
+        assert cells.current is not None
+        return cells.current(i, j, v) if gate[i, 0] == 1 else f"{float(gate[i, 0])!r}*({cells.current(i, j, v)})"
+
+    return _Cells(resistance, current)
 
 
 def _cells(law: AbstractLaw, g: np.ndarray) -> _Cells:
@@ -158,32 +191,33 @@ def _horner(coefficients: np.ndarray, v: str) -> str:
     return f"{v}*({text})"
 
 
-def _netlist(g: np.ndarray, v_in: np.ndarray, v_out: np.ndarray, wires: Wires, cells: _Cells) -> Iterator[str]:
-    n_word, n_bit = g.shape
-    r = _resistances(wires, g.shape)
-    yield from _header(g.shape, v_out, [r["r_bit"], r["r_sense"], r["r_sense_far"]])
+def _netlist(
+    v_in: np.ndarray, v_out: np.ndarray, wires: Wires, source: SourceLines | None, cells: _Cells
+) -> Iterator[str]:
+    shape = cells.resistance.shape
+    # Numbers of the cells, one row a line, from its terminal on.
+    numbers = np.arange(cells.resistance.size).reshape(shape)
+    r = _resistances(wires, shape)
+    words, r_words = numbers, (r["r_driver"], r["r_word"], r["r_driver_far"])
+    if source is not None:
+        lines = source.as_bit_lines(wires)
+        view = np.asarray(source.by_line(numbers))
+        words, r_words = (view[::-1] if source.at_sense else view).T, _of_bit_lines(_resistances(lines, view.shape))
+    r_bits = _of_bit_lines(r)
+    yield from _header(shape, v_out, source, r_bits)
     yield _OPTIONS
-    if any(np.isinf(value).any() for value in r.values() if value is not None):
+    if any(np.isinf(value).any() for value in (*r_words, *r_bits) if value is not None):
         yield _SHUNT
-    words, bits = [], []
-    elements: list[tuple[str, str, str, str]] = []
-    for i in range(n_word):
-        yield f"Vs{i} s{i} 0 DC {float(v_in[i])!r}"
-        nodes = [f"t{i}", *(f"w{i}_{j}" for j in range(n_bit))]
-        line = _line(f"s{i}", nodes, [r["r_driver"][i], *r["r_word"][i]], r["r_driver_far"], f"f{i}", i)
-        elements += line.resistors
-        words.append(line.nodes[1:])
-    for j in range(n_bit):
-        yield f"Vm{j} m{j} 0 DC {float(v_out[j])!r}"
-        nodes = [f"x{j}", *(f"b{i}_{j}" for i in reversed(range(n_word)))]
-        line = _line(f"m{j}", nodes, [r["r_sense"][j], *r["r_bit"][::-1, j]], r["r_sense_far"], f"g{j}", j)
-        elements += line.resistors
-        bits.append(line.nodes[:0:-1])
-    shorts = [(words[i][j], bits[j][i]) for i, j in np.argwhere(cells.resistance == 0)]
-    terminals = [*(f"s{i}" for i in range(n_word)), *(f"m{j}" for j in range(n_bit))]
+    for letter, voltages in (("s", v_in), ("m", v_out)):
+        yield from (f"V{letter}{k} {letter}{k} 0 DC {float(v)!r}" for k, v in enumerate(voltages))
+    at_word, elements = _lines("stwf", words, shape, *r_words)
+    at_bit, others = _lines("mxbg", numbers[::-1].T, shape, *r_bits)
+    elements += others
+    shorts = [(at_word[i, j], at_bit[i, j]) for i, j in np.argwhere(cells.resistance == 0)]
+    terminals = [*(f"s{k}" for k in range(len(v_in))), *(f"m{k}" for k in range(len(v_out)))]
     name = _merged(terminals, shorts)
     for (i, j), resistance in np.ndenumerate(cells.resistance):
-        a, b = words[i][j], bits[j][i]
+        a, b = at_word[i, j], at_bit[i, j]
         if np.isfinite(resistance) and resistance > 0:
             elements.append((f"Rc{i}_{j}", a, b, repr(float(resistance))))
         elif np.isnan(resistance):
@@ -197,7 +231,7 @@ def _netlist(g: np.ndarray, v_in: np.ndarray, v_out: np.ndarray, wires: Wires, c
         if a != b and a in held:
             yield f"{element} {a} {b} {value}"
     yield from (".control", "set numdgt=15", "op")
-    yield from (f"print i(vm{j})" for j in range(n_bit))
+    yield from (f"print i(vm{j})" for j in range(len(v_out)))
     # Without it ngspice looks for .plot lines, finds none, and ends with status 1 after a good run.
     yield from ("quit $sim_status", ".endc", ".end")
 
@@ -234,15 +268,21 @@ def _connected(terminals: list[str], elements: list[tuple[str, str, str, str]]) 
     return found
 
 
-def _header(shape: tuple[int, ...], v_out: np.ndarray, r_bit: list[Any]) -> Iterator[str]:
+def _header(shape: tuple[int, ...], v_out: np.ndarray, source: SourceLines | None, r_bits: Any) -> Iterator[str]:
     yield f"* Crossbar of {shape[0]} word lines and {shape[1]} bit lines, written by qsynapse_jax; run: ngspice -b FILE"
-    yield "* Vs<i>, node s<i>: driver of word line i, left of bit line 0."
+    if source is None:
+        yield "* Vs<i>, node s<i>: driver of word line i, left of bit line 0."
+    else:
+        side = "below the last row" if source.at_sense else "above row 0"
+        yield f"* Vs<k>, node s<k>: terminal of source line k, {side}; its nodes are those of a word line below."
+    if source is not None and source.per_bit_line > 1:
+        yield "* Pairs: rows 0, 2, ... hang on the first half of the source lines, rows 1, 3, ... on the second."
     yield "* Vm<j>, node m<j>: terminal of bit line j, below the last word line."
     yield "* i(vm<j>), printed: current out of bit line j into its terminal [A]."
     yield "* Rc<i>_<j> or Bc<i>_<j>: cell from node w<i>_<j> of its word line to node b<i>_<j> of its bit line."
     yield "* A wire or cell of 0 ohm is no element: its nodes are one, under the name nearer to the source."
     yield "* For the voltages of all nodes, add a line 'print all' after 'op'."
-    positive = np.concatenate([np.ravel(r)[np.ravel(r) > 0] for r in r_bit if r is not None])
+    positive = np.concatenate([np.ravel(r)[np.ravel(r) > 0] for r in r_bits if r is not None])
     if np.any(v_out) and positive.size:
         # The diagonal of the nodal matrix, 2/r, is rounded, as if a conductance eps/r led from each node to ground.
         # Measured with random v_out and r from 1e-12 to 1e-3 ohm: the worst current was off by 0.3 to 1.05 of this.
@@ -262,6 +302,27 @@ def _resistances(wires: Wires, shape: tuple[int, ...]) -> dict[str, Any]:
         value = getattr(wires, name)
         full[name] = None if value is None else np.broadcast_to(np.asarray(value, float), (n,))
     return full
+
+
+def _of_bit_lines(r: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Ends, segments from the terminals on, and far ends."""
+    return r["r_sense"], r["r_bit"][::-1].T, r["r_sense_far"]
+
+
+def _lines(
+    letters: str, numbers: np.ndarray, shape: tuple[int, ...], ends: Any, segments: Any, far: Any
+) -> tuple[dict[tuple[int, int], str], list[tuple[str, str, str, str]]]:
+    """Nodes of all cells in lines of one kind, and the resistors between them; letters of terminal, end, cell, far."""
+    at: dict[tuple[int, int], str] = {}
+    elements = []
+    terminal, end, node, far_end = letters
+    for k, line in enumerate(numbers):
+        cells = [divmod(int(number), shape[1]) for number in line]
+        names = [f"{end}{k}", *(f"{node}{i}_{j}" for i, j in cells)]
+        built = _line(f"{terminal}{k}", names, [ends[k], *segments[k]], far, f"{far_end}{k}", k)
+        elements += built.resistors
+        at |= dict(zip(cells, built.nodes[1:], strict=True))
+    return at, elements
 
 
 class _Line(NamedTuple):

@@ -90,33 +90,37 @@ def check_law(law: Any, shape: tuple[int, ...] | None = None, dtype: Any = None)
     return law
 
 
-def check_solver(solver: Any, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int]) -> None:
-    """Refuses what is no solver, and one that cannot take these wires."""
+def check_solver(
+    solver: Any, wires: Wires, shape: tuple[int, ...], opens: tuple[int, int], *, parallel: bool = False
+) -> None:
+    """Refuses what is no solver, and one that cannot take these wires or, with `parallel`, source lines."""
     if not isinstance(solver, AbstractSolver):
         raise ValueError(
             "Argument `solver` must be a solver, one of `Auto()`, `ConjugateGradient()`, `Modal()` and "
             f"`Elimination()`, but is {solver!r}."
         )
-    why = solver.refusal(wires, shape[-2:], opens)
+    beside = "source lines, which run beside the bit lines" if parallel and solver.crossing else None
+    why = beside if parallel else solver.refusal(wires, shape[-2:], opens)
     if why is not None:
         raise ValueError(
             f"Argument `solver` must take these wires, but `{type(solver).__name__}` does not take {why}; use `Auto()`."
         )
 
 
-def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array) -> None:
-    """Refuses voltages whose last axis is not the word lines, or the bit lines, of `g`."""
+def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array, names: tuple[str, str] = ("v_in", "v_out")) -> None:
+    """Refuses inputs whose last axis is not the word lines, or the bit lines, of `g`."""
+    by_word, by_bit = names
     if v_in.ndim < 1 or v_in.shape[-1] != g.shape[0]:
         raise ValueError(
-            f"Argument `v_in` must have shape (*batch, wl) with wl = {g.shape[0]}, the word lines of `g` with shape "
-            f"{g.shape}, but has shape {v_in.shape}."
+            f"Argument `{by_word}` must have shape (*batch, wl) with wl = {g.shape[0]}, the word lines of `g` with "
+            f"shape {g.shape}, but has shape {v_in.shape}."
         )
     if 0 in v_in.shape:
-        raise ValueError(f"Argument `v_in` must hold at least one vector, but has shape {v_in.shape}.")
+        raise ValueError(f"Argument `{by_word}` must hold at least one vector, but has shape {v_in.shape}.")
     if v_out.shape not in ((g.shape[1],), (*v_in.shape[:-1], g.shape[1])):
         raise ValueError(
-            f"Argument `v_out` must have shape (bl,) or (*batch, bl) with bl = {g.shape[1]} and the batch of `v_in`, "
-            f"{v_in.shape[:-1]}, but has shape {v_out.shape}."
+            f"Argument `{by_bit}` must have shape (bl,) or (*batch, bl) with bl = {g.shape[1]} and the batch of "
+            f"`{by_word}`, {v_in.shape[:-1]}, but has shape {v_out.shape}."
         )
 
 
@@ -159,9 +163,10 @@ def outcome(
     g: jax.Array,
     law: AbstractLaw,
     z: Impedance,
-    wires: Wires,
+    wires: Any,
     v_in: jax.Array | None = None,
     v_out: jax.Array | None = None,
+    gate: jax.Array | None = None,
 ) -> RESULTS:
     """Success, or what is wrong; wrong input outranks what it causes."""
     opens = z.opens
@@ -175,13 +180,9 @@ def outcome(
         result = RESULTS.where(~finite & jnp.any(shorts), RESULTS.short_and_open, result)
     result = RESULTS.where(jnp.asarray(straight), result, RESULTS.not_linear)
     result = RESULTS.where(jnp.asarray(shorted), RESULTS.shorted, result)
-    if any(opens):
-        counts = [jnp.sum(jnp.isinf(branch)) for branch in wires.branches(g.shape[-2:])]
-        held = jnp.all(jnp.stack(counts) <= jnp.asarray(opens))
-    else:
-        # Not spread over the cells: of constant wires XLA counts while it compiles, for seconds at 1024 x 1024.
-        near = (wires.r_word, wires.r_bit, wires.r_driver, wires.r_sense)
-        held = ~jnp.any(jnp.stack([jnp.any(jnp.isinf(r)) for r in near]))
+    # An open for which there is no place is left in the lines. Each on its own, not spread over the cells: of constant
+    # wires XLA counts while it compiles, for seconds at 1024 x 1024.
+    held = jnp.all(jnp.isfinite(z.word.own())) & jnp.all(jnp.isfinite(z.bit.own()))
     result = RESULTS.where(held, result, RESULTS.unexpected_opens)
     not_negative = jnp.all(jnp.stack([jnp.all(leaf >= 0) for leaf in jax.tree.leaves(wires)]))
     result = RESULTS.where(not_negative, result, RESULTS.bad_wires)
@@ -189,6 +190,8 @@ def outcome(
         result = RESULTS.where(jnp.all(jnp.isfinite(v_out)), result, RESULTS.bad_output_voltage)
     if v_in is not None:
         result = RESULTS.where(jnp.all(jnp.isfinite(v_in)), result, RESULTS.bad_voltage)
+    if gate is not None:
+        result = RESULTS.where(jnp.all((gate >= 0) & (gate <= 1)), result, RESULTS.bad_gate)
     return RESULTS.where(jnp.all(g >= 0), result, RESULTS.bad_conductance)
 
 
@@ -201,10 +204,12 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
     if result == RESULTS.bad_conductance:
         raise ValueError(bad_conductance_message(inputs["g"]))
     if result == RESULTS.bad_voltage:
-        raise ValueError(bad_value_message(inputs["v_in"], "v_in", unit="V", minimum=None))
+        name = "v_source" if "v_source" in inputs else "v_in"
+        raise ValueError(bad_value_message(inputs[name], name, unit="V", minimum=None))
     if result == RESULTS.bad_output_voltage:
         raise ValueError(bad_value_message(inputs["v_out"], "v_out", unit="V", minimum=None))
     for wrong_use in (
+        RESULTS.bad_gate,
         RESULTS.bad_wires,
         RESULTS.unexpected_opens,
         RESULTS.shorted,

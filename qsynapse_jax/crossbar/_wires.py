@@ -20,7 +20,7 @@ def _remedy(value: float) -> str:
 
 
 # Infinite in an array only: where a scalar stands for all lines, nothing would be connected.
-_resistance = Rule("non-negative and finite", lambda r: (r >= 0) & (np.isfinite(r) | (np.ndim(r) > 0)), _remedy)
+RESISTANCE = Rule("non-negative and finite", lambda r: (r >= 0) & (np.isfinite(r) | (np.ndim(r) > 0)), _remedy)
 
 
 def _count(value: Any) -> int | None:
@@ -79,12 +79,12 @@ class Wires(Model):
         ValueError: a resistance is negative or NaN, a scalar is infinite, or it is an integer array.
     """
 
-    r_word: Numbers = reals("ohm", _resistance, default=0.0)
-    r_bit: Numbers = reals("ohm", _resistance, default=0.0)
-    r_driver: Numbers = reals("ohm", _resistance, default=0.0)
-    r_sense: Numbers = reals("ohm", _resistance, default=0.0)
-    r_driver_far: OptionalNumbers = reals("ohm", _resistance, optional=True, default=None)
-    r_sense_far: OptionalNumbers = reals("ohm", _resistance, optional=True, default=None)
+    r_word: Numbers = reals("ohm", RESISTANCE, default=0.0)
+    r_bit: Numbers = reals("ohm", RESISTANCE, default=0.0)
+    r_driver: Numbers = reals("ohm", RESISTANCE, default=0.0)
+    r_sense: Numbers = reals("ohm", RESISTANCE, default=0.0)
+    r_driver_far: OptionalNumbers = reals("ohm", RESISTANCE, optional=True, default=None)
+    r_sense_far: OptionalNumbers = reals("ohm", RESISTANCE, optional=True, default=None)
     opens: int | None = eqx.field(converter=_count, static=True, default=None)
 
     def branches(self, shape: tuple[int, ...]) -> tuple[Float[Array, "wl bl"], Float[Array, "wl bl"]]:
@@ -108,18 +108,23 @@ class Wires(Model):
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Refuses resistances that do not fit an array of `shape` (wl, bl)."""
-        sizes = dict(zip(("wl", "bl"), shape, strict=True))
-        for name, axes in _AXES.items():
-            value = getattr(self, name)
-            if value is None or value.ndim == 0:
-                continue
-            allowed = {tuple(sizes[axis] for axis in one.split()): one for one in axes}
-            if value.shape not in allowed:
-                expected = " or ".join(f"{size} ({one.replace(' ', ', ')})" for size, one in allowed.items())
-                raise ValueError(
-                    f"Argument `{name}` must be a scalar or have shape {expected} for an array of {shape}, but has "
-                    f"shape {value.shape}."
-                )
+        check_shapes(self, _AXES, shape)
+
+
+def check_shapes(resistances: Any, axes_of: dict[str, tuple[str, ...]], shape: tuple[int, ...]) -> None:
+    """Refuses resistances that are neither scalars nor have one of the axes that their names may have."""
+    sizes: dict[str, int] = dict(zip(("wl", "bl"), shape, strict=True))
+    for name, axes in axes_of.items():
+        value = getattr(resistances, name)
+        if value is None or value.ndim == 0:
+            continue
+        allowed = {tuple(sizes[axis] for axis in one.split()): one for one in axes}
+        if value.shape not in allowed:
+            expected = " or ".join(f"{size} ({one.replace(' ', ', ')})" for size, one in allowed.items())
+            raise ValueError(
+                f"Argument `{name}` must be a scalar or have shape {expected} for an array of {shape}, but has "
+                f"shape {value.shape}."
+            )
 
 
 def _branches(xp: Any, shape: tuple[int, ...], r_word: Any, r_bit: Any, r_driver: Any, r_sense: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ Modified nodal analysis: 2MN node voltages and the current of every wire segment
 the package, which has neither nodes nor segments.
 """
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
@@ -105,3 +106,31 @@ def nodal_solve(
     x += lu.solve(rhs - matrix @ x)  # one refinement: wires of 1e-3 ohm stand beside cells of 1e6 ohm
     v_word, v_bit, word_segment, bit_segment = x[: 4 * g.size].reshape(4, n_word, n_bit)
     return Nodal(bit_segment[-1] + x[bit_far], v_word, v_bit, g * (v_word - v_bit), word_segment, bit_segment)
+
+
+def network(
+    resistors: list[tuple[Hashable, Hashable, float]],
+    cells: list[tuple[Hashable, Hashable, float]],
+    held: dict[Hashable, float],
+) -> tuple[dict[Hashable, float], np.ndarray]:
+    """Voltages of all nodes [V] and currents of all resistors, from their first node to their second [A].
+
+    Any circuit of resistors [ohm], 0 included, and cells [S], whose nodes in `held` have given voltages [V].
+    """
+    nodes = list(dict.fromkeys(node for a, b, _ in [*resistors, *cells] for node in (a, b)))
+    number = {node: k for k, node in enumerate(nodes)}
+    size = len(nodes) + len(resistors)
+    matrix, rhs = np.zeros((size, size)), np.zeros(size)
+    for a, b, g in cells:
+        for one, other in ((a, b), (b, a)):
+            matrix[number[one], number[one]] += g
+            matrix[number[one], number[other]] -= g
+    for k, (a, b, r) in enumerate(resistors, len(nodes)):
+        matrix[number[a], k], matrix[number[b], k] = 1.0, -1.0
+        matrix[k, number[a]], matrix[k, number[b]], matrix[k, k] = 1.0, -1.0, -r
+    for node, v in held.items():
+        matrix[number[node]] = 0.0
+        matrix[number[node], number[node]], rhs[number[node]] = 1.0, v
+    x = np.linalg.solve(matrix, rhs)
+    x += np.linalg.solve(matrix, rhs - matrix @ x)
+    return {node: x[k] for node, k in number.items()}, x[len(nodes) :]
