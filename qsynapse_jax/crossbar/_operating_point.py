@@ -74,9 +74,18 @@ class OperatingPoint(NamedTuple):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def operating_point(
-    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], a: Cells, b: Cells, z: Impedance
+    tolerance: Tolerance,
+    law: AbstractLaw,
+    g: Float[Array, "wl bl"],
+    a: Cells,
+    b: Cells,
+    z: Impedance,
+    start: Cells | None = None,
 ) -> OperatingPoint:
-    """Solves one array for a batch of terminal voltages `a` (word lines) and `b` (bit lines) [V]."""
+    """Solves one array for a batch of terminal voltages `a` (word lines) and `b` (bit lines) [V].
+
+    `start` is where Newton's method begins, the voltages of the cells [V]; not differentiated.
+    """
     drive = a - b
     if law.linear:
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
@@ -85,7 +94,7 @@ def operating_point(
         current, phi, steps, converged, defect, nodes = load(tolerance.solver, system, tolerance.limits)
         solves = jnp.ones((), jnp.int32)
     else:
-        current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z)
+        current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z, start)
         defect = nodes = None
     if nodes is None:
         nodes = Nodes(a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi), jnp.sum(current, axis=-2))
@@ -112,7 +121,7 @@ class _Newton(NamedTuple):
 
 
 def _newton(
-    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance
+    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance, start: Cells | None
 ) -> tuple[Cells, Float[Array, "batch opens"], Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
     """Currents of nonlinear cells and voltages across the opens, all inputs at once."""
     shape = drive.shape[1:]
@@ -174,7 +183,7 @@ def _newton(
 
     zero = jnp.zeros((), jnp.int32)
     # Like the currents: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
-    u = jnp.zeros_like(law.current(g, drive))
+    u = jnp.zeros_like(law.current(g, drive)) if start is None else start
     phi, stuck = _nothing(u, sum(z.opens)), jnp.zeros_like(u[:, 0, 0], bool)
     last = jax.lax.while_loop(proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, stuck))
     # Rounding may leave the last halvings without progress just above the target: within 10 of it is converged.
@@ -183,9 +192,9 @@ def _newton(
 
 
 def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
-    law, g, a, b, z = primals
-    dlaw, dg, da, db, dz = tangents
-    point = operating_point(tolerance, law, g, a, b, z)
+    law, g, a, b, z, start = primals
+    dlaw, dg, da, db, dz, _ = tangents
+    point = operating_point(tolerance, law, g, a, b, z, start)
     v = point.word - point.bit
     at_word, at_bit, injected, passed = [], [], [], []
     if not isinstance(da, SymbolicZero):

@@ -41,6 +41,10 @@ class RESULTS(eqx.Enumeration):
         "Argument `g` holds a short (an infinity) in an array with open lines, which the iteration does not take; use "
         "`solver=Elimination()`."
     )
+    ambiguous = (
+        "Argument `law` falls as the voltage rises, where the wires are not known to be steeper than it: the circuit "
+        "may have several operating points. Give a start, `v_cell0=` [V], or add resistance in series."
+    )
     bad_conductance = (
         "Argument `g` must be non-negative, but holds a negative or NaN conductance [S]. Use 0.0 for an open cell and "
         "an infinity for a short."

@@ -13,18 +13,20 @@ from jaxtyping import Array, ArrayLike, Float, Real
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
+from qsynapse_jax.crossbar._falling import Falling, falls
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Series
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
-from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, System, after, capped, load
 from qsynapse_jax.crossbar._validation import (
     as_working,
     check_array,
     check_input,
     check_law,
     check_solver,
+    check_start,
     check_tolerance,
     default_rtol,
     outcome,
@@ -110,6 +112,7 @@ def solve(
     *,
     v_out: Real[ArrayLike, "*batch bl"] | None = None,
     law: AbstractLaw = OHMIC,
+    v_cell0: Real[ArrayLike, "..."] | None = None,
     solver: AbstractSolver = AUTO,
     rtol: float | None = None,
     max_steps: int | None = None,
@@ -131,6 +134,10 @@ def solve(
             0, virtual ground. A write scheme is one call: V/2 drives the selected word line with V, its bit line
             with 0 and all others with V/2.
         law: current of a crosspoint against its voltage, e.g. `Sinh(k)`; default `Ohmic()`.
+        v_cell0: voltages of the cells at which Newton's method starts [V], broadcast to (*batch, wl, bl), for a law
+            that falls as the voltage rises (see `AbstractLaw`): of several operating points the one that it leads to
+            is returned, mostly the nearest, stable or not. Default: none, and circuits that may have several are
+            refused. Not differentiated; linear laws need none and ignore it.
         solver: `Auto()` (default), or one by name: `ConjugateGradient()`, `Modal()` for severe IR drop,
             `Elimination()` for small arrays with floating lines. By name it solves or refuses.
         rtol: relative residual at which the iteration ends (in float32 1.2e-6 after a modal one, if that is more);
@@ -144,7 +151,8 @@ def solve(
         The operating point, see `Solution`.
 
     Raises:
-        ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be.
+        ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be; a law that
+            falls, without a start, where the wires are not steeper.
         ConvergenceError: `rtol` was not reached. Under `jit`, `vmap` or `grad`, where values are not known while
             Python runs, both value errors and this one are raised at run time as `equinox.EquinoxRuntimeError`; where
             a compiled program uses no result of the check, as in `jit(grad(...))`, its numbers are NaN instead.
@@ -166,10 +174,11 @@ def solve(
     opens = wires.count_opens(g.shape)
     check_solver(solver, wires, g.shape, opens)
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
-    sol = _solve(g, v_in, v_out, wires, law, tolerance=tolerance, opens=opens)
+    start = check_start(v_cell0, (*v_in.shape[:-1], *g.shape), law)
+    sol, beyond = _solve(g, v_in, v_out, wires, law, start, tolerance=tolerance, opens=opens)
     if throw:
         inputs = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires, "law": law}
-        return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
+        return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol, beyond))
     return sol
 
 
@@ -180,10 +189,11 @@ def _solve(
     v_out: jax.Array,
     wires: Wires,
     law: AbstractLaw,
+    start: jax.Array | None,
     *,
     tolerance: Tolerance,
     opens: tuple[int, int],
-) -> Solution:
+) -> tuple[Solution, jax.Array | None]:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
@@ -192,12 +202,22 @@ def _solve(
     inputs = (v_in.size // n_word, n_word, n_bit)
     a = jnp.broadcast_to(v_in.reshape(-1, n_word, 1), inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
-    nodes = operating_point(tolerance, law, g, a, b, z)
+    ambiguous = beyond = None
+    if not (law.linear or law.rises):
+        tolerance = tolerance._replace(solver=Falling(tolerance.solver))
+        if start is None:
+            span = jnp.maximum(jnp.max(v_in), jnp.max(v_out)) - jnp.minimum(jnp.min(v_in), jnp.min(v_out))
+            ambiguous, beyond, start = falls(*jax.lax.stop_gradient((law, g, z, a - b, span)))
+            # Where the answer is refused, no step is taken towards it.
+            start = jnp.where(ambiguous, jnp.nan, start)
+        else:
+            start = jnp.broadcast_to(jax.lax.stop_gradient(start.astype(dtype)), (*batch, *g.shape)).reshape(inputs)
+    nodes = operating_point(tolerance, law, g, a, b, z, start)
     straight = True
     if law.linear and type(law) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
         off = jnp.abs(law.current(g, nodes.word - nodes.bit) - nodes.current)
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
-    residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
+    residual, current_error, power = jax.lax.stop_gradient(_stats(tolerance, law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     # Bounds grow with the array, errors less; a loose `rtol` is a loose promise.
     loose = max(1.0, tolerance.limits.rtol / default_rtol(dtype))
@@ -207,6 +227,7 @@ def _solve(
         finite=finite,
         accurate=jnp.all(current_error <= promised),
         straight=straight,
+        ambiguous=ambiguous,
         shorted=jnp.any(jnp.isinf(g) & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
@@ -224,7 +245,7 @@ def _solve(
     def restored(x: jax.Array) -> jax.Array:
         return (one_or_nan * x).reshape(*batch, *x.shape[1:])
 
-    return Solution(
+    sol = Solution(
         i_out=restored(nodes.out),
         v_word=restored(nodes.word),
         v_bit=restored(nodes.bit),
@@ -235,6 +256,7 @@ def _solve(
         v_in=v_in.reshape(*batch, n_word),
         v_out=v_out,
     )
+    return sol, beyond
 
 
 @partial(jax.jit, static_argnames="opens")
@@ -263,21 +285,23 @@ def _devices(*arrays: jax.Array) -> int:
     return size
 
 
-def _progress(sol: Solution) -> str:
-    """How far a solve came, for its error message."""
+def _progress(sol: Solution, beyond: jax.Array | None) -> str:
+    """Beyond which voltage a law falls, or how far a solve came, for its error message."""
+    if beyond is not None and sol.result == RESULTS.ambiguous:
+        return f" It falls beyond {quantity(float(beyond), 'V', 3)}."
     steps, residual = int(sol.stats.iterations), float(jnp.max(sol.stats.residual))
     return f" It took {steps} steps to a relative residual of {residual:.1e}."
 
 
 def _stats(
-    law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
+    tolerance: Tolerance, law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Relative residual, relative error of currents and power balance of every input, from what is returned."""
-    g = after(nodes.steps, g)
+    g, rising = after(nodes.steps, g), law.linear or law.rises
     v, i = nodes.word - nodes.bit, nodes.current
     slope = conductance(law, g, v[:1] if law.linear else v)
     gamma, alpha = capped(slope, z)
-    root = jnp.sqrt(gamma)
+    root = jnp.sqrt(gamma if rising else jnp.abs(gamma))
     conducting = root > 0
     # In the weighted unknown, y = i / sqrt(Gamma), an open cell has nothing to be wrong about.
     inverse = jnp.where(conducting, 1 / jnp.where(conducting, root, 1), 0)
@@ -297,7 +321,13 @@ def _stats(
     y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
     left, driven = jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2))
     off = nodes.defect
-    if off is None:
+    if not rising:
+        # The slopes may let it grow: what one more step of Newton's method would change.
+        wrong = law.current(g, v) - i
+        more = load(tolerance.solver, System(slope, z, -z(wrong), -z.passed(wrong)), tolerance.limits)
+        off = jnp.max(jnp.abs(jnp.sum(more.current + wrong, -2)), -1)
+        off = jnp.where(more.converged, off, jnp.inf)
+    elif off is None:
         # What the cells leave unbalanced reaches bit line j by no more than the root of the conductance seen from its
         # terminal: with h the unknowns for 1 V there, |h' error| <= |h| |error|, and |h|^2 <= h'(1 + s Z s)h = G_jj.
         column = jnp.sum(gamma, -2)
