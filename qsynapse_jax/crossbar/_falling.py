@@ -34,6 +34,11 @@ _LOOKS, _PARTS, _ZOOMS = (64, 64, 256), 16, 4
 _STEEPER = 0.9
 
 
+# A step of conjugate residuals that leaves more than this of the square of the residual is followed by one from K p, of
+# p the last direction and K = 1 - T.
+_SLOW = 0.8
+
+
 class Falls(NamedTuple):
     """Whether there may be several operating points, the least voltage [V] beyond which the law falls, a start [V]."""
 
@@ -145,8 +150,7 @@ class Falling(AbstractSolver):
     def load(self, system: System, limits: Limits) -> Loaded:
         """Currents of all cells.
 
-        By conjugate residuals, which take an indefinite T too; with K = 1 - T in the place of T to find directions, for
-        K is small. The loop has one solve for all its phases: others would be compiled once more.
+        By conjugate residuals. The loop has one solve for all its phases: others would be compiled once more.
         """
         z, scale = system.z, unit(system.drive)
         root = jnp.sqrt(jnp.maximum(-system.slope, 0))
@@ -174,11 +178,13 @@ class Falling(AbstractSolver):
             length = jnp.where(active, part(s.r, q), 0)
             r = jnp.where(first, image, s.r - length * q)
             target = jnp.where(first, limits.rtol**2 * dot(image, image), s.target)
+            # A residual that T leaves orthogonal to itself (an indefinite T may) is no direction.
+            slow = (dot(r, r) > _SLOW * dot(s.r, s.r))[:, None, None]
             more = jnp.any(unfinished(r, target)) & (s.steps < limits.max_steps)
             return _State(
                 phase=jnp.where(last, 3, jnp.where(more, 1, jnp.where(first, 3, 2))).astype(s.phase.dtype),
                 steps=s.steps + 1,
-                v=jnp.where(first, image, p - q),
+                v=jnp.where(slow & ~first, p - q, r),
                 p=p,
                 q=q,
                 old_p=s.p,

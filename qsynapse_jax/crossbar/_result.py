@@ -73,7 +73,8 @@ class Stats(eqx.Module):
             better than its wires, a short, `g` stands for a thousand times their conductance.
         current_error: what `i_out` may be off, relative to the largest current in or out of a line: the sum of what
             each cell and each floating piece leaves unbalanced, none of which can grow on its way to a terminal. What
-            rounding of a cell's own voltage explains is left out.
+            rounding of a cell's own voltage explains is left out. Where a law may fall, what one more step of Newton's
+            method would change; there the error may exceed `residual`, too.
         power_balance: power delivered by the terminals less power dissipated in cells and wires, over the former.
     """
 

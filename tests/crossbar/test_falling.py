@@ -1,6 +1,6 @@
 """Laws that fall as the voltage rises: one answer where the wires are steeper, else a start or an error."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from tests.unchecked import unchecked
 
 C = qs.crossbar
 RESULTS = C.RESULTS
-x64 = pytest.mark.usefixtures("x64")
+x64, SLOW = pytest.mark.usefixtures("x64"), pytest.mark.slow
 AT_RUN_TIME = (jax.errors.JaxRuntimeError, RuntimeError)
 
 A, B = 0.35, 0.05
@@ -42,13 +42,13 @@ def crossings(v_in, r, g=1e-3):
 
     grid = np.linspace(0, v_in, 2001)
     edges = np.flatnonzero(np.diff(np.sign(off(grid))))
-    return [brentq(off, grid[k], grid[k + 1], xtol=1e-15) for k in edges]
+    return [float(cast(Any, brentq(off, grid[k], grid[k + 1], xtol=1e-15))) for k in edges]
 
 
 @x64
-@pytest.mark.parametrize("v_in", [0.3, 0.4, 1.0])
+@pytest.mark.parametrize("v_in", [pytest.param(0.3, marks=SLOW), 0.4, pytest.param(1.0, marks=SLOW)])
 def test_one_cell_behind_wires_that_are_steeper(v_in):
-    """Below, on and beyond the fall; derivatives of every order against differences of bisections."""
+    """Below, on and beyond the fall; derivatives against differences of bisections."""
     (v,) = crossings(v_in, 200.0)
 
     def current(v_in, r):
@@ -61,20 +61,38 @@ def test_one_cell_behind_wires_that_are_steeper(v_in):
     arguments = (jnp.asarray(v_in), jnp.asarray(200.0))
     value, (by_v, by_r) = jax.jit(jax.value_and_grad(current, argnums=(0, 1)))(*arguments)
     np.testing.assert_allclose(value, valley(1e-3, v, A, B, np), rtol=1e-11)
-    up, middle, down = (bisected(v_in + h, 200.0) for h in (step, 0.0, -step))
+    up, down = (bisected(v_in + h, 200.0) for h in (step, -step))
     np.testing.assert_allclose(by_v, (up - down) / (2 * step), rtol=1e-5, atol=1e-10)
     difference = (bisected(v_in, 200.1) - bisected(v_in, 199.9)) / 0.2
     np.testing.assert_allclose(by_r, difference, rtol=1e-5, atol=1e-13)
-    if v_in == 0.4:
-        twice = jax.jit(jax.jacfwd(jax.grad(current)))(*arguments)
-        np.testing.assert_allclose(twice, (up - 2 * middle + down) / step**2, rtol=1e-5)
+
+
+@x64
+@SLOW
+def test_second_derivatives():
+    """On the fall, where they are largest: of the voltage over the resistance, forward and reverse over reverse."""
+
+    def current(x):
+        return one_cell(x[0], 100.0 * x[1]).i_out[0] / 1e-4
+
+    def bisected(x):
+        return valley(10.0, crossings(x[0], 100.0 * x[1])[0], A, B, np)
+
+    x, h = np.array([0.4, 2.0]), 1e-3
+    shifts = h * np.eye(2)
+    expected = [
+        [sum(s * t * bisected(x + s * p + t * q) for s in (1, -1) for t in (1, -1)) / (4 * h * h) for q in shifts]
+        for p in shifts
+    ]
+    for second in (jax.jacfwd(jax.grad(current)), jax.jacrev(jax.grad(current))):
+        np.testing.assert_allclose(jax.jit(second)(x), expected, rtol=1e-4)
 
 
 @x64
 def test_the_smallest_case():
     """2 ohm of wire against a slope of -9e-7 S: ended in a `ConvergenceError` once."""
     sol = C.solve(np.full((1, 1), 1e-4), np.array([1.16]), C.Wires(1.0, 1.0), law=C.Polynomial(np.array([0.0, -0.25])))
-    v = brentq(lambda v: v + 2e-4 * (v - 0.25 * v**3) - 1.16, 0, 1.16, xtol=1e-15)
+    v: Any = brentq(lambda v: v + 2e-4 * (v - 0.25 * v**3) - 1.16, 0, 1.16, xtol=1e-15)
     np.testing.assert_allclose(sol.v_cell, [[v]], rtol=1e-12)
 
 
@@ -214,6 +232,7 @@ def test_what_is_taken(law, v_in, r, taken):
 
 
 @x64
+@SLOW
 def test_beyond_an_open_nothing_is_proved():
     wires = C.Wires(1.0, 1.0, r_driver=np.array([1.0, np.inf]))
     arguments = (np.full((2, 2), 1e-4), np.array([0.5, 0.0]), wires)
@@ -240,7 +259,7 @@ def test_starts_are_checked():
 
 
 @x64
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("seed", range(3))
 def test_no_second_answer_is_overlooked(seed):
     """Random 3 x 3 circuits that are solved without a start, searched for other answers from 20 places each."""
