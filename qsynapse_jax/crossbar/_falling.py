@@ -34,8 +34,7 @@ _LOOKS, _PARTS, _ZOOMS = (64, 64, 256), 16, 4
 _STEEPER = 0.9
 
 
-# A step of conjugate residuals that leaves more than this of the square of the residual is followed by one from K p, of
-# p the last direction and K = 1 - T.
+# A step of conjugate residuals that leaves more than this of the square of the residual is not followed by its like.
 _SLOW = 0.8
 
 
@@ -178,17 +177,19 @@ class Falling(AbstractSolver):
             length = jnp.where(active, part(s.r, q), 0)
             r = jnp.where(first, image, s.r - length * q)
             target = jnp.where(first, limits.rtol**2 * dot(image, image), s.target)
-            # A residual that T leaves orthogonal to itself (an indefinite T may) is no direction.
+            # Where T is indefinite r may be no direction, orthogonal to T r: the next is from K p. Or rounding has put r
+            # along directions that it is kept from: now and then they are forgotten.
             slow = (dot(r, r) > _SLOW * dot(s.r, s.r))[:, None, None]
+            forgotten = slow & (s.steps % 4 == 0)
             more = jnp.any(unfinished(r, target)) & (s.steps < limits.max_steps)
             return _State(
                 phase=jnp.where(last, 3, jnp.where(more, 1, jnp.where(first, 3, 2))).astype(s.phase.dtype),
                 steps=s.steps + 1,
-                v=jnp.where(slow & ~first, p - q, r),
-                p=p,
-                q=q,
-                old_p=s.p,
-                old_q=s.q,
+                v=jnp.where(slow & ~forgotten, p - q, r),
+                p=jnp.where(forgotten, 0, p),
+                q=jnp.where(forgotten, 0, q),
+                old_p=jnp.where(forgotten, 0, s.p),
+                old_q=jnp.where(forgotten, 0, s.q),
                 w=s.w + length * p,
                 r=r,
                 target=target,
@@ -197,10 +198,11 @@ class Falling(AbstractSolver):
                 ),
             )
 
-        zero = jnp.zeros_like(root * system.drive)
-        none = jnp.zeros((), jnp.int32)
-        blank = Loaded(zero, jnp.zeros_like(system.passed), none, jnp.asarray(True))
-        start = _State(none, none, zero, zero, zero, zero, zero, zero, zero, dot(zero, zero), blank)
+        zero, none = jnp.zeros_like(root * system.drive), jnp.zeros((), jnp.int32)
+        # Like the numbers: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
+        phase = jnp.zeros_like(zero[0, 0, 0], jnp.int32)
+        blank = Loaded(zero, jnp.broadcast_to(zero[:, 0, :1], system.passed.shape), none, phase == 0)
+        start = _State(phase, none, zero, zero, zero, zero, zero, zero, zero, dot(zero, zero), blank)
         s = jax.lax.while_loop(lambda s: s.phase < 3, step, start)
         found = s.found
         return Loaded(

@@ -13,6 +13,7 @@ division by `g` or by a wire conductance occurs: open cells and ideal wires are 
 
 Nonlinear cells: Newton's method on F(u) = u - (a - b0) + Z(f(g, u)), whose step (1 + Z D) du = -F with D = df/du is the
 same symmetric solve, du = -F - Z(s y) with (1 + s Z s) y = -s F, s = sqrt(D). Steps are halved while |F| does not fall.
+Where D may be negative the solver is one that takes that, `_falling.Falling`; nothing else changes.
 
 Tangents meet dI = D dx + df with dx = dw - db and df the change of the law at fixed voltage, so
 (1 + Z D) dx - C dphi = (da - dZw(I)) - (db0 + dZb(I)) - Z(df) and C'D dx + H dphi = -C'df: the same solve again. The
@@ -183,7 +184,8 @@ def _newton(
 
     zero = jnp.zeros((), jnp.int32)
     # Like the currents: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
-    u = jnp.zeros_like(law.current(g, drive)) if start is None else start
+    u = jnp.zeros_like(law.current(g, drive))
+    u = u if start is None else u + start
     phi, stuck = _nothing(u, sum(z.opens)), jnp.zeros_like(u[:, 0, 0], bool)
     last = jax.lax.while_loop(proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, stuck))
     # Rounding may leave the last halvings without progress just above the target: within 10 of it is converged.
