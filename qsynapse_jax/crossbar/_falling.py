@@ -177,8 +177,8 @@ class Falling(AbstractSolver):
             length = jnp.where(active, part(s.r, q), 0)
             r = jnp.where(first, image, s.r - length * q)
             target = jnp.where(first, limits.rtol**2 * dot(image, image), s.target)
-            # Where T is indefinite r may be no direction, orthogonal to T r: the next is from K p. Or rounding has put r
-            # along directions that it is kept from: now and then they are forgotten.
+            # Where T is indefinite r may be no direction, orthogonal to T r: the next is from K p. Or rounding has put
+            # it along directions that it is kept from: now and then they are forgotten.
             slow = (dot(r, r) > _SLOW * dot(s.r, s.r))[:, None, None]
             forgotten = slow & (s.steps % 4 == 0)
             more = jnp.any(unfinished(r, target)) & (s.steps < limits.max_steps)

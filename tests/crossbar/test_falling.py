@@ -264,9 +264,7 @@ def test_starts_are_checked():
 def test_no_second_answer_is_overlooked(seed):
     """Random 3 x 3 circuits that are solved without a start, searched for other answers from 20 places each."""
     rng = np.random.default_rng(seed)
-    solve = jax.jit(
-        lambda g, v, a, b, r: C.solve(g, v, C.Wires(r, r), law=C.Law(valley, (a, b)), throw=False), static_argnums=()
-    )
+    solve = jax.jit(lambda g, v, a, b, r: C.solve(g, v, C.Wires(r, r), law=C.Law(valley, (a, b)), throw=False))
     solved = 0
     for _ in range(100):
         g, v = 10 ** rng.uniform(-4, -2, (3, 3)), rng.uniform(-1.5, 1.5, 3)
@@ -287,3 +285,18 @@ def test_no_second_answer_is_overlooked(seed):
             if np.abs(off(found)).max() < 1e-10:
                 np.testing.assert_allclose(found.reshape(3, 3), sol.v_cell, rtol=0, atol=1e-7)
     assert 30 < solved < 90
+
+
+@x64
+@SLOW
+def test_random_arrays_in_float32():
+    """12 x 12 cells, some of which fall: rounding must not hold up what float64 solves."""
+    rng = np.random.default_rng(5)
+    solve = jax.jit(lambda g, v, a, b, r: C.solve(g, v, C.Wires(r, r), law=C.Law(valley, (a, b)), throw=False))
+    for _ in range(30):
+        g, v = 10 ** rng.uniform(-5, -3, (12, 12)), rng.uniform(-1.5, 1.5, (4, 12))
+        numbers = (g, v, rng.uniform(0.1, 0.8), rng.choice([0.0, 0.05, 0.3]), 10 ** rng.uniform(-1, 1.5))
+        exact, single = solve(*numbers), solve(*(np.asarray(x, np.float32) for x in numbers))
+        assert exact.result == single.result == RESULTS.successful
+        scale = float(jnp.max(jnp.abs(exact.i_out)))
+        np.testing.assert_allclose(single.i_out, exact.i_out, rtol=0, atol=3e-5 * scale)
