@@ -25,6 +25,7 @@ def solve_gated(
     v_source: Real[ArrayLike, "..."],
     v_out: Real[ArrayLike, "*batch bl"] | None = None,
     law: AbstractLaw = OHMIC,
+    v_cell0: Real[ArrayLike, "..."] | None = None,
     solver: AbstractSolver = AUTO,
     rtol: float | None = None,
     max_steps: int | None = None,
@@ -49,6 +50,7 @@ def solve_gated(
         v_out: voltages of the bit-line terminals [V], shape (bl,) or (*batch, bl); default 0, virtual ground.
         law: of the cells, as in `solve`; parameters of pairs that are arrays have the shape of the pairs' rows in turn,
             (2 wl, bl).
+        v_cell0: as in `solve`; of pairs, with their rows in turn.
         solver: `Auto()` (default) or `ConjugateGradient()`, which is then the same; others need lines that cross.
         rtol: as in `solve`.
         max_steps: as in `solve`.
@@ -67,7 +69,7 @@ def solve_gated(
     Accuracy: against ngspice and nodal analysis, `tests/crossbar/test_topologies.py`, as `solve`.
     """
     arguments, law, source = gated(g, gate, wires, source, v_source, v_out, law)
-    return finish(arguments, law, source, solver=solver, rtol=rtol, max_steps=max_steps, throw=throw)
+    return finish(arguments, law, source, v_cell0=v_cell0, solver=solver, rtol=rtol, max_steps=max_steps, throw=throw)
 
 
 def gated(

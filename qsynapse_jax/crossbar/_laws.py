@@ -16,14 +16,18 @@ from qsynapse_jax._fields import Model, Numbers, finite, non_negative_or_infinit
 class AbstractLaw(Model):
     """Current of a cell from its conductance and voltage.
 
-    A subclass gives `current`; JAX takes its derivative. The current must vanish at 0 V and never fall as the voltage
-    rises, or the array may have several operating points and the solve ends in an error. Parameters are arrays that
-    broadcast against (wl, bl).
+    A subclass gives `current`; JAX takes its derivative. Parameters are arrays that broadcast against (wl, bl).
 
-    `linear` says that the current is proportional to the voltage, which spares Newton's method.
+    The current may fall as the voltage rises where the wires are steeper, or where `solve` is given a start, `v_cell0`;
+    elsewhere the array may have several operating points, and the solve refuses. It should vanish at 0 V: a law that
+    delivers power, v I < 0, may rise or be given a start.
+
+    `linear` says that the current is proportional to the voltage, which spares Newton's method; `rises` that it never
+    falls, which spares the search for where it does.
     """
 
     linear: ClassVar[bool] = False
+    rises: ClassVar[bool] = False
 
     @abstractmethod
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
@@ -71,6 +75,7 @@ class Sinh(AbstractLaw):
     """
 
     k: Numbers = reals("1/V", finite)
+    rises: ClassVar[bool] = True
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
         k = _rank(self.k, v).astype(v.dtype)
@@ -110,6 +115,7 @@ class Gated(AbstractLaw):
 
     # Of the law that is gated.
     linear = property(lambda self: self.law.linear)  # pyright: ignore
+    rises = property(lambda self: self.law.rises)  # pyright: ignore
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "_ wl bl"]) -> Float[Array, "_ wl bl"]:
         # Voltages of one input or of all: the slope of a linear law at 0 V is asked for once.

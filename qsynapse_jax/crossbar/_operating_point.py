@@ -13,6 +13,7 @@ division by `g` or by a wire conductance occurs: open cells and ideal wires are 
 
 Nonlinear cells: Newton's method on F(u) = u - (a - b0) + Z(f(g, u)), whose step (1 + Z D) du = -F with D = df/du is the
 same symmetric solve, du = -F - Z(s y) with (1 + s Z s) y = -s F, s = sqrt(D). Steps are halved while |F| does not fall.
+Where D may be negative the solver is one that takes that, `_falling.Falling`; nothing else changes.
 
 Tangents meet dI = D dx + df with dx = dw - db and df the change of the law at fixed voltage, so
 (1 + Z D) dx - C dphi = (da - dZw(I)) - (db0 + dZb(I)) - Z(df) and C'D dx + H dphi = -C'df: the same solve again. The
@@ -74,9 +75,18 @@ class OperatingPoint(NamedTuple):
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def operating_point(
-    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], a: Cells, b: Cells, z: Impedance
+    tolerance: Tolerance,
+    law: AbstractLaw,
+    g: Float[Array, "wl bl"],
+    a: Cells,
+    b: Cells,
+    z: Impedance,
+    start: Cells | None = None,
 ) -> OperatingPoint:
-    """Solves one array for a batch of terminal voltages `a` (word lines) and `b` (bit lines) [V]."""
+    """Solves one array for a batch of terminal voltages `a` (word lines) and `b` (bit lines) [V].
+
+    `start` is where Newton's method begins, the voltages of the cells [V]; not differentiated.
+    """
     drive = a - b
     if law.linear:
         slope = conductance(law, g, jnp.zeros_like(drive[:1]))
@@ -85,7 +95,7 @@ def operating_point(
         current, phi, steps, converged, defect, nodes = load(tolerance.solver, system, tolerance.limits)
         solves = jnp.ones((), jnp.int32)
     else:
-        current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z)
+        current, phi, steps, solves, converged = _newton(tolerance, law, g, drive, z, start)
         defect = nodes = None
     if nodes is None:
         nodes = Nodes(a + z.word_voltage(current, phi), b + z.bit_voltage(current, phi), jnp.sum(current, axis=-2))
@@ -112,7 +122,7 @@ class _Newton(NamedTuple):
 
 
 def _newton(
-    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance
+    tolerance: Tolerance, law: AbstractLaw, g: Float[Array, "wl bl"], drive: Cells, z: Impedance, start: Cells | None
 ) -> tuple[Cells, Float[Array, "batch opens"], Int[Array, ""], Int[Array, ""], Bool[Array, ""]]:
     """Currents of nonlinear cells and voltages across the opens, all inputs at once."""
     shape = drive.shape[1:]
@@ -175,6 +185,7 @@ def _newton(
     zero = jnp.zeros((), jnp.int32)
     # Like the currents: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
     u = jnp.zeros_like(law.current(g, drive))
+    u = u if start is None else u + start
     phi, stuck = _nothing(u, sum(z.opens)), jnp.zeros_like(u[:, 0, 0], bool)
     last = jax.lax.while_loop(proceed, step, _Newton(u, phi, size(residual(u, phi)), zero, zero, stuck))
     # Rounding may leave the last halvings without progress just above the target: within 10 of it is converged.
@@ -183,9 +194,9 @@ def _newton(
 
 
 def _operating_point_jvp(tolerance: Tolerance, primals: Any, tangents: Any) -> Any:
-    law, g, a, b, z = primals
-    dlaw, dg, da, db, dz = tangents
-    point = operating_point(tolerance, law, g, a, b, z)
+    law, g, a, b, z, start = primals
+    dlaw, dg, da, db, dz, _ = tangents
+    point = operating_point(tolerance, law, g, a, b, z, start)
     v = point.word - point.bit
     at_word, at_bit, injected, passed = [], [], [], []
     if not isinstance(da, SymbolicZero):

@@ -41,6 +41,10 @@ class RESULTS(eqx.Enumeration):
         "Argument `g` holds a short (an infinity) in an array with open lines, which the iteration does not take; use "
         "`solver=Elimination()`."
     )
+    ambiguous = (
+        "Argument `law` falls as the voltage rises, where the wires are not known to be steeper than it: the circuit "
+        "may have several operating points. Give a start, `v_cell0=` [V], or add resistance in series."
+    )
     bad_conductance = (
         "Argument `g` must be non-negative, but holds a negative or NaN conductance [S]. Use 0.0 for an open cell and "
         "an infinity for a short."
@@ -73,7 +77,8 @@ class Stats(eqx.Module):
             better than its wires, a short, `g` stands for a thousand times their conductance.
         current_error: what `i_out` may be off, relative to the largest current in or out of a line: the sum of what
             each cell and each floating piece leaves unbalanced, none of which can grow on its way to a terminal. What
-            rounding of a cell's own voltage explains is left out.
+            rounding of a cell's own voltage explains is left out. Where a law may fall, what one more step of Newton's
+            method would change; there the error may exceed `residual`, too.
         power_balance: power delivered by the terminals less power dissipated in cells and wires, over the former.
     """
 

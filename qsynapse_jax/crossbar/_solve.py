@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Real
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar._auto import Auto
+from qsynapse_jax.crossbar._falling import Falling, falls
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw, Gated, Ohmic, Series
 from qsynapse_jax.crossbar._memory import check_memory
@@ -21,7 +22,7 @@ from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
 from qsynapse_jax.crossbar._sharding import alike, devices
-from qsynapse_jax.crossbar._solver import AbstractSolver, after, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, System, after, capped, load
 from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import (
     as_working,
@@ -29,6 +30,7 @@ from qsynapse_jax.crossbar._validation import (
     check_input,
     check_law,
     check_solver,
+    check_start,
     check_tolerance,
     default_rtol,
     outcome,
@@ -121,6 +123,7 @@ def solve(
     *,
     v_out: Real[ArrayLike, "*batch bl"] | None = None,
     law: AbstractLaw = OHMIC,
+    v_cell0: Real[ArrayLike, "..."] | None = None,
     solver: AbstractSolver = AUTO,
     rtol: float | None = None,
     max_steps: int | None = None,
@@ -142,6 +145,10 @@ def solve(
             0, virtual ground. A write scheme is one call: V/2 drives the selected word line with V, its bit line
             with 0 and all others with V/2.
         law: current of a crosspoint against its voltage, e.g. `Sinh(k)`; default `Ohmic()`.
+        v_cell0: voltages of the cells at which Newton's method starts [V], broadcast to (*batch, wl, bl), for a law
+            that falls as the voltage rises (see `AbstractLaw`): of several operating points the one that it leads to
+            is returned, mostly the nearest, stable or not. Default: none, and circuits that may have several are
+            refused. Not differentiated; linear laws need none and ignore it.
         solver: `Auto()` (default), or one by name: `ConjugateGradient()`, `Modal()` for severe IR drop,
             `Elimination()` for small arrays with floating lines. By name it solves or refuses.
         rtol: relative residual at which the iteration ends (in float32 1.2e-6 after a modal one, if that is more);
@@ -155,7 +162,8 @@ def solve(
         The operating point, see `Solution`.
 
     Raises:
-        ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be.
+        ValueError: wrong shapes or dtypes; values that are negative, NaN or infinite where they must not be; a law that
+            falls, without a start, where the wires are not steeper.
         ConvergenceError: `rtol` was not reached. Under `jit`, `vmap` or `grad`, where values are not known while
             Python runs, all are raised at run time: under `equinox.filter_jit` as `equinox.EquinoxRuntimeError`, under
             `jax.jit` as JAX's own error with a long traceback around the sentence (`docs/trust.md`). Where a
@@ -175,7 +183,7 @@ def solve(
     check_input(g, v_in, v_out)
     law = check_law(law, g.shape, jnp.promote_types(g.dtype, v_in.dtype))
     arguments = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires}
-    return finish(arguments, law, solver=solver, rtol=rtol, max_steps=max_steps, throw=throw)
+    return finish(arguments, law, v_cell0=v_cell0, solver=solver, rtol=rtol, max_steps=max_steps, throw=throw)
 
 
 def finish(
@@ -183,6 +191,7 @@ def finish(
     law: AbstractLaw,
     source: SourceLines | None = None,
     *,
+    v_cell0: ArrayLike | None,
     solver: AbstractSolver,
     rtol: float | None,
     max_steps: int | None,
@@ -196,10 +205,11 @@ def finish(
     numbers = solver.numbers(g.shape, prod(v_in.shape[:-1]))
     check_memory(g.shape, numbers, dtype, devices=devices(g, v_in, v_out))
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
-    sol = _solve(*alike((*arguments.values(), law, source)), tolerance=tolerance, opens=opens)
+    start = check_start(v_cell0, (*v_in.shape[:-1], *g.shape), law)
+    sol, beyond = _solve(*alike((*arguments.values(), law, source, start)), tolerance=tolerance, opens=opens)
     if throw:
         inputs = {**arguments, "law": law, "source": source}
-        return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol))
+        return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol, beyond))
     return sol
 
 
@@ -211,10 +221,11 @@ def _solve(
     wires: Wires,
     law: AbstractLaw,
     source: SourceLines | None,
+    start: jax.Array | None,
     *,
     tolerance: Tolerance,
     opens: tuple[int, int],
-) -> Solution:
+) -> tuple[Solution, jax.Array | None]:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
@@ -224,13 +235,23 @@ def _solve(
     ends = v_in.reshape(-1, v_in.shape[-1])
     a = jnp.broadcast_to(ends[:, :, None], inputs) if source is None else source.ends(ends, inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
-    nodes = operating_point(tolerance, law, g, a, b, z)
+    ambiguous = beyond = None
+    if not (law.linear or law.rises):
+        tolerance = tolerance._replace(solver=Falling(tolerance.solver))
+        if start is None:
+            span = jnp.maximum(jnp.max(v_in), jnp.max(v_out)) - jnp.minimum(jnp.min(v_in), jnp.min(v_out))
+            ambiguous, beyond, start = falls(*jax.lax.stop_gradient((law, g, z, a - b, span)))
+            # Where the answer is refused, no step is taken towards it.
+            start = jnp.where(ambiguous, jnp.nan, start)
+        else:
+            start = jnp.broadcast_to(jax.lax.stop_gradient(start.astype(dtype)), (*batch, *g.shape)).reshape(inputs)
+    nodes = operating_point(tolerance, law, g, a, b, z, start)
     straight = True
     own = law.law if isinstance(law, Gated) else law
     if law.linear and type(own) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
         off = jnp.abs(law.current(g, nodes.word - nodes.bit) - nodes.current)
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
-    residual, current_error, power = jax.lax.stop_gradient(_stats(law, g, z, a - b, nodes))
+    residual, current_error, power = jax.lax.stop_gradient(_stats(tolerance, law, g, z, a - b, nodes))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     shorts = jnp.any(jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1]))), axis=0)
     result = outcome(
@@ -238,6 +259,7 @@ def _solve(
         finite=finite,
         accurate=jnp.all(current_error <= promised(tolerance, g)),
         straight=straight,
+        ambiguous=ambiguous,
         shorted=jnp.any(shorts & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
@@ -256,7 +278,7 @@ def _solve(
     def restored(x: jax.Array) -> jax.Array:
         return (one_or_nan * x).reshape(*batch, *x.shape[1:])
 
-    return Solution(
+    sol = Solution(
         i_out=restored(nodes.out),
         v_word=restored(nodes.word),
         v_bit=restored(nodes.bit),
@@ -268,6 +290,7 @@ def _solve(
         v_out=v_out,
         source=source,
     )
+    return sol, beyond
 
 
 def promised(tolerance: Tolerance, g: jax.Array) -> float:
@@ -298,21 +321,23 @@ def _segments(sol: Solution, opens: tuple[int, int]) -> tuple[jax.Array, jax.Arr
     return found[0].reshape(sol.i_cell.shape), found[1].reshape(sol.i_cell.shape)
 
 
-def _progress(sol: Solution) -> str:
-    """How far a solve came, for its error message."""
+def _progress(sol: Solution, beyond: jax.Array | None) -> str:
+    """Beyond which voltage a law falls, or how far a solve came, for its error message."""
+    if beyond is not None and sol.result == RESULTS.ambiguous:
+        return f" It falls beyond {quantity(float(beyond), 'V', 3)}."
     steps, residual = int(sol.stats.iterations), float(jnp.max(sol.stats.residual))
     return f" It took {steps} steps to a relative residual of {residual:.1e}."
 
 
 def _stats(
-    law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
+    tolerance: Tolerance, law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Relative residual, relative error of currents and power balance of every input, from what is returned."""
-    g = after(nodes.steps, g)
+    g, rising = after(nodes.steps, g), law.linear or law.rises
     v, i = nodes.word - nodes.bit, nodes.current
     slope = conductance(law, g, v[:1] if law.linear else v)
     gamma, alpha = capped(slope, z)
-    root = jnp.sqrt(gamma)
+    root = jnp.sqrt(gamma if rising else jnp.abs(gamma))
     conducting = root > 0
     # In the weighted unknown, y = i / sqrt(Gamma), an open cell has nothing to be wrong about.
     inverse = jnp.where(conducting, 1 / jnp.where(conducting, root, 1), 0)
@@ -332,7 +357,13 @@ def _stats(
     y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
     left, driven = jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2))
     off = nodes.defect
-    if off is None:
+    if not rising:
+        # The slopes may let it grow: what one more step of Newton's method would change.
+        wrong = law.current(g, v) - i
+        more = load(tolerance.solver, System(slope, z, -z(wrong), -z.passed(wrong)), tolerance.limits)
+        off = jnp.max(jnp.abs(jnp.sum(more.current + wrong, -2)), -1)
+        off = jnp.where(more.converged, off, jnp.inf)
+    elif off is None:
         # What the cells leave unbalanced reaches bit line j by no more than the root of the conductance seen from its
         # terminal: with h the unknowns for 1 V there, |h' error| <= |h| |error|, and |h|^2 <= h'(1 + s Z s)h = G_jj.
         column = jnp.sum(gamma, -2)

@@ -124,6 +124,20 @@ def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array, names: tuple[st
         )
 
 
+def check_start(v_cell0: Any, shape: tuple[int, ...], law: AbstractLaw) -> jax.Array | None:
+    """A start of Newton's method that fits `shape` (*batch, wl, bl); `None` where it is not needed."""
+    if v_cell0 is None:
+        return None
+    start = as_working(v_cell0, "v_cell0")
+    if start.ndim > len(shape) or any(n not in (1, m) for n, m in zip(start.shape[::-1], shape[::-1], strict=False)):
+        raise ValueError(
+            f"Argument `v_cell0` must broadcast to (*batch, wl, bl) = {shape}, but has shape {start.shape}."
+        )
+    if is_concrete(start) and (message := bad_value_message(start, "v_cell0", unit="V", minimum=None)):
+        raise ValueError(message)
+    return None if law.linear else start
+
+
 def default_rtol(dtype: jnp.dtype) -> float:
     """As tight as the precision rewards."""
     return 1e-7 if dtype == jnp.float32 else 1e-13
@@ -160,6 +174,7 @@ def outcome(
     accurate: jax.Array | bool = True,
     shorted: jax.Array | bool = False,
     straight: jax.Array | bool = True,
+    ambiguous: jax.Array | None = None,
     g: jax.Array,
     law: AbstractLaw,
     z: Impedance,
@@ -173,6 +188,8 @@ def outcome(
     result = RESULTS.where(jnp.asarray(accurate), RESULTS.successful, RESULTS.inaccurate)
     result = RESULTS.where(converged, result, RESULTS.max_steps_reached)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
+    if ambiguous is not None:
+        result = RESULTS.where(ambiguous, RESULTS.ambiguous, result)
     shorts = jnp.isinf(g)
     if not law.linear:
         result = RESULTS.where(jnp.any(shorts), RESULTS.nonlinear_short, result)
@@ -208,6 +225,8 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
         raise ValueError(bad_value_message(inputs[name], name, unit="V", minimum=None))
     if result == RESULTS.bad_output_voltage:
         raise ValueError(bad_value_message(inputs["v_out"], "v_out", unit="V", minimum=None))
+    if result == RESULTS.ambiguous:
+        raise ValueError(f"{RESULTS[result]}{detail()}")
     for wrong_use in (
         RESULTS.bad_gate,
         RESULTS.bad_wires,

@@ -245,13 +245,6 @@ def test_newton_takes_few_linear_solves():
 
 
 @x64
-def test_a_law_that_falls_is_not_believed():
-    tunnel_diode = qs.crossbar.Law(lambda g, v: g * (v - 4 * v**3))
-    with pytest.raises(qs.crossbar.ConvergenceError, match="did not reach"):
-        qs.crossbar.solve(1e3 * G, V_IN, qs.crossbar.Wires(50.0, 50.0), law=tunnel_diode)
-
-
-@x64
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (100.0, 7.0)], ids=str)
 @pytest.mark.parametrize("segments", [(1.0, 3.0), (0.0, 2.0), (0.0, 0.0)], ids=str)
 @pytest.mark.parametrize(
