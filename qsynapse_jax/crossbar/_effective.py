@@ -94,7 +94,7 @@ def effective_conductance(
     # Ten arrays for each, and seven more, or two for every line: what XLA reports for its programs, rounded down.
     by_line = not solver.condenses(wires, g.shape, opens)
     arrays = 2 * min(g.shape[-2:]) if by_line else 7 + 10 * prod(g.shape[:-2])
-    check_memory(g.shape, arrays * prod(g.shape[-2:]), g.dtype, devices=devices(g))
+    check_memory(g.shape, arrays * prod(g.shape[-2:]), g.dtype, devices=lambda: devices(g))
     tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
     g_eff, result = _compile_circuit(*alike((g, wires)), tolerance=tolerance, opens=opens)
     return raise_failure(g_eff, result, {"g": g, "wires": wires}) if throw else g_eff

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
 
+from qsynapse_jax._checks import is_concrete
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ def alike(inputs: T) -> T:
     that is summed over them.
     """
     leaves = jax.tree.leaves(inputs)
-    if not any(AxisType.Manual in jax.typeof(leaf).sharding.mesh.axis_types for leaf in leaves):
+    if is_concrete(leaves) or not any(AxisType.Manual in jax.typeof(leaf).sharding.mesh.axis_types for leaf in leaves):
         return inputs
     # A zero made like an array varies with it, and so does what it is added to.
     zero = jnp.sum(jnp.stack([jnp.zeros_like(jnp.ravel(leaf)[0]).astype(jnp.int32) for leaf in leaves]))

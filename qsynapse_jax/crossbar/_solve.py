@@ -33,8 +33,10 @@ from qsynapse_jax.crossbar._validation import (
     check_start,
     check_tolerance,
     default_rtol,
+    numbers_kept,
     outcome,
     raise_failure,
+    uniform,
 )
 from qsynapse_jax.crossbar._wires import Wires
 
@@ -179,7 +181,7 @@ def solve(
     """
     g, v_in = as_working(g, "g"), as_working(v_in, "v_in")
     check_array(g, wires)
-    v_out = jnp.zeros(g.shape[1], v_in.dtype) if v_out is None else as_working(v_out, "v_out")
+    v_out = None if v_out is None else as_working(v_out, "v_out")
     check_input(g, v_in, v_out)
     law = check_law(law, g.shape, jnp.promote_types(g.dtype, v_in.dtype))
     arguments = {"g": g, "v_in": v_in, "v_out": v_out, "wires": wires}
@@ -198,12 +200,15 @@ def finish(
     throw: bool,
 ) -> Solution:
     """Solves for arguments that fit each other: conductances, voltages of drivers and of terminals, wires."""
-    g, v_in, v_out, wires = arguments.values()
+    g, v_in, _, wires = arguments.values()
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
-    opens = wires.count_opens(g.shape) if source is None else source.count_opens(wires, g.shape)
+    if source is None:
+        opens = (0, 0) if uniform(wires) else wires.count_opens(g.shape)
+    else:
+        opens = source.count_opens(wires, g.shape)
     check_solver(solver, wires, g.shape, opens, parallel=source is not None)
-    numbers = solver.numbers(g.shape, prod(v_in.shape[:-1]))
-    check_memory(g.shape, numbers, dtype, devices=devices(g, v_in, v_out))
+    numbers = numbers_kept(solver, g.shape, prod(v_in.shape[:-1]))
+    check_memory(g.shape, numbers, dtype, devices=lambda: devices(g, v_in))
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
     start = check_start(v_cell0, (*v_in.shape[:-1], *g.shape), law)
     sol, beyond = _solve(*alike((*arguments.values(), law, source, start)), tolerance=tolerance, opens=opens)
@@ -217,7 +222,7 @@ def finish(
 def _solve(
     g: jax.Array,
     v_in: jax.Array,
-    v_out: jax.Array,
+    v_out: jax.Array | None,
     wires: Wires,
     law: AbstractLaw,
     source: SourceLines | None,
@@ -227,6 +232,8 @@ def _solve(
     opens: tuple[int, int],
 ) -> tuple[Solution, jax.Array | None]:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
+    # Made here: before, it would be an operation of its own.
+    v_out = jnp.zeros(g.shape[1]) if v_out is None else v_out
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
     spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)

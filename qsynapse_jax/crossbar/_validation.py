@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import jax
@@ -24,6 +25,8 @@ _MAX_SOLVES = 60
 
 def as_working(value: Any, name: str) -> jax.Array:
     """A number of a circuit as an array; whole numbers become real, and lost precision is said."""
+    if isinstance(value, jax.Array) and value.dtype in (jnp.float32, jnp.float64):
+        return value
     if np.result_type(getattr(value, "dtype", float)).kind in "iu":
         value = jnp.asarray(value, float)
     array = as_floating(value, name)
@@ -53,7 +56,13 @@ def check_array(g: jax.Array, wires: Any, *, tiles: bool = False) -> None:
         )
     if 0 in g.shape:
         raise ValueError(f"Argument `g` must have at least one cell, but has shape {g.shape}.")
-    wires.check_shape(g.shape[-2:])
+    if not uniform(wires):
+        wires.check_shape(g.shape[-2:])
+
+
+def uniform(wires: Wires) -> bool:
+    """Whether one number stands for every resistance: nothing to count or to fit, which a single small solve feels."""
+    return wires.opens is None and not any(leaf.ndim for leaf in jax.tree.leaves(wires))
 
 
 def bad_conductance_message(g: jax.Array) -> str | None:
@@ -100,14 +109,18 @@ def check_solver(
             f"`Elimination()`, but is {solver!r}."
         )
     beside = "source lines, which run beside the bit lines" if parallel and solver.crossing else None
-    why = beside if parallel else solver.refusal(wires, shape[-2:], opens)
+    # Asked of the class first: Equinox wraps each method of an instance anew, which a single small solve feels.
+    refuses = type(solver).refusal is not AbstractSolver.refusal
+    why = beside if parallel else solver.refusal(wires, shape[-2:], opens) if refuses else None
     if why is not None:
         raise ValueError(
             f"Argument `solver` must take these wires, but `{type(solver).__name__}` does not take {why}; use `Auto()`."
         )
 
 
-def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array, names: tuple[str, str] = ("v_in", "v_out")) -> None:
+def check_input(
+    g: jax.Array, v_in: jax.Array, v_out: jax.Array | None, names: tuple[str, str] = ("v_in", "v_out")
+) -> None:
     """Refuses inputs whose last axis is not the word lines, or the bit lines, of `g`."""
     by_word, by_bit = names
     if v_in.ndim < 1 or v_in.shape[-1] != g.shape[0]:
@@ -117,7 +130,7 @@ def check_input(g: jax.Array, v_in: jax.Array, v_out: jax.Array, names: tuple[st
         )
     if 0 in v_in.shape:
         raise ValueError(f"Argument `{by_word}` must hold at least one vector, but has shape {v_in.shape}.")
-    if v_out.shape not in ((g.shape[1],), (*v_in.shape[:-1], g.shape[1])):
+    if v_out is not None and v_out.shape not in ((g.shape[1],), (*v_in.shape[:-1], g.shape[1])):
         raise ValueError(
             f"Argument `{by_bit}` must have shape (bl,) or (*batch, bl) with bl = {g.shape[1]} and the batch of "
             f"`{by_word}`, {v_in.shape[:-1]}, but has shape {v_out.shape}."
@@ -141,6 +154,12 @@ def check_start(v_cell0: Any, shape: tuple[int, ...], law: AbstractLaw) -> jax.A
 def default_rtol(dtype: jnp.dtype) -> float:
     """As tight as the precision rewards."""
     return 1e-7 if dtype == jnp.float32 else 1e-13
+
+
+@lru_cache(maxsize=512)
+def numbers_kept(solver: AbstractSolver, shape: tuple[int, ...], inputs: int) -> int:
+    """`solver.numbers`, likewise."""
+    return solver.numbers(shape, inputs)
 
 
 def check_tolerance(
@@ -216,7 +235,8 @@ def raise_failure(value: T, result: RESULTS, inputs: dict[str, Any], *, detail: 
     """`value` if the result is a success; otherwise raises, at run time where values are traced."""
     if not is_concrete(result, inputs):
         return result.error_if(value, result != RESULTS.successful)  # pyright: ignore
-    if result == RESULTS.successful:
+    # Without JAX's operations, the first of which takes as long as all checks before a solve.
+    if int(*jax.tree.leaves(result)) == int(*jax.tree.leaves(RESULTS.successful)):
         return value
     if result == RESULTS.bad_conductance:
         raise ValueError(bad_conductance_message(inputs["g"]))
