@@ -66,7 +66,8 @@ test: $(STAMP)  ## run the tests, without the slow ones
 	@$(BIN)/python -m pytest
 
 test-slow: $(STAMP)  ## run the slow tests, which `make test` leaves out
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m "slow and not optimized"
+	@$(BIN)/python -m pytest -m "slow and optimized"
 
 test-all: test test-slow  ## run all tests
 

@@ -16,15 +16,16 @@ LONG = (
     "test_readme.py",
 )
 
-# The default run compiles many small programs and computes little with them: at the first of LLVM's levels it takes
-# half the time. The slow tests are compiled as a user's programs are.
+# Tests compile many small programs and compute little with them: at the first of LLVM's levels they take half the time.
+# Those of times and of memory, marked `optimized`, are run apart, compiled as a user's programs are.
 QUICK = "--xla_backend_optimization_level=1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before JAX starts, for this process and all that it begins; flags of one's own come last and win."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if config.getoption("markexpr") == "not slow" and QUICK not in flags:
+    as_users_do = "optimized" in config.getoption("markexpr").replace("not optimized", "")
+    if not as_users_do and QUICK not in flags:
         os.environ["XLA_FLAGS"] = f"{QUICK} {flags}".strip()
 
 

@@ -117,7 +117,9 @@ def test_the_layer_passes_the_tests_of_layers(followed, test):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.slow
-@pytest.mark.parametrize("test", contracts_of(solver_tests, solvers.by_solver))
+@pytest.mark.parametrize(
+    "test", contracts_of(solver_tests, solvers.by_solver) + contracts_of(solver_tests, solvers.quick_by_solver)
+)
 def test_the_solver_passes_the_tests_of_solvers(followed, test):
     (case,) = followed.lists["crossbar"]
     test(case)

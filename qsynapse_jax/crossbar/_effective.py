@@ -15,6 +15,7 @@ which is two sets of solves and one product of matrices, however many inputs the
 change of what they pass, times phi of H.
 """
 
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -128,6 +129,13 @@ def certify(
     check_array(g, wires, tiles=True)
     if g_eff.shape != g.shape:
         raise ValueError(f"Argument `g_eff` must have the shape of `g`, {g.shape}, but has shape {g_eff.shape}.")
+    # Once traced they are counted no more.
+    wires = replace(wires, opens=max(wires.count_opens(g.shape[-2:])) or None)
+    return _difference(*alike((g, g_eff, wires)), key, throw=throw)
+
+
+@partial(jax.jit, static_argnames="throw")
+def _difference(g: jax.Array, g_eff: jax.Array, wires: Wires, key: PRNGKeyArray, *, throw: bool) -> Float[Array, ""]:
     tiles, matrices = (x.reshape(-1, *g.shape[-2:]) for x in (g, g_eff))
     v = jax.random.uniform(key, (_WITNESSES, g.shape[-2]), g.dtype, -1.0, 1.0)
 

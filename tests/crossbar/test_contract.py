@@ -8,7 +8,7 @@ import pytest
 import qsynapse_jax as qs
 from tests.crossbar.nodal import nodal_solve
 from tests.crossbar.problems import random_cells, random_volts
-from tests.crossbar.zoo import by_solver
+from tests.crossbar.zoo import by_solver, quick_by_solver
 from tests.unchecked import unchecked
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -26,7 +26,7 @@ KINDS = {
 }
 
 
-@by_solver
+@quick_by_solver
 def test_it_solves_what_it_takes_and_refuses_the_rest(case):
     solved = 0
     for resistances in KINDS.values():

@@ -337,6 +337,7 @@ def test_a_law_that_is_none_is_named(law, message):
         solve(law=law)
 
 
+@pytest.mark.slow  # four laws under five transforms
 def test_numbers_that_a_law_closes_over_have_derivatives():
     def total(k, law):
         return jnp.sum(solve(law=law(k)).i_out)

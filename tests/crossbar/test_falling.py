@@ -153,6 +153,7 @@ def total(g, v_in, r, **options):
     return 1e3 * jnp.sum(sol.i_out * jnp.arange(1.0, 9.0, dtype=g.dtype)), sol
 
 
+@pytest.mark.slow
 @x64
 def test_an_array_against_scipy():
     (_, sol), gradient = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))(
@@ -197,6 +198,7 @@ def test_a_start_on_a_branch_is_followed_by_a_batch():
     assert np.max(sol.stats.residual) < 1e-11
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x32")
 def test_in_float32():
     g, v = G.astype(np.float32), V.astype(np.float32)

@@ -91,7 +91,7 @@ def assert_gradients(actual, expected):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=atol, err_msg=kind)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n != "solve" else []) for n in LOSSES])
 def test_under_jit_and_vmap(name):
     expected = np.stack([difference(VALUE[name], p) for p in POINTS])
     # An open cell that starts to conduct adds a current in proportion to the voltage across it: not 0.

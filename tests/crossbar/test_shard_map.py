@@ -25,13 +25,10 @@ SOLVERS = {
     "modal": qs.crossbar.Modal(),
     "elimination": qs.crossbar.Elimination(),
 }
-# Each compiles for seconds: those in the default run meet every rule once.
+# Each compiles for seconds: those in the default run meet the rules of every kind once.
 QUICK = {
     ("uniform", "auto", "solve"),
-    ("uniform", "auto", "sinh"),
     ("uniform", "conjugate gradients", "matrix"),
-    ("uniform", "elimination", "matrix"),
-    ("open", "auto", "solve"),
     ("open", "conjugate gradients", "solve"),
 }
 CASES = [

@@ -12,3 +12,7 @@ SOLVERS = [
 ]
 
 by_solver = pytest.mark.parametrize("case", SOLVERS, ids=lambda solver: type(solver).__name__)
+
+# Elimination and conjugate gradients are what `Auto` takes for these sizes.
+_slow = [pytest.param(s, marks=pytest.mark.slow if i in (1, 3) else []) for i, s in enumerate(SOLVERS)]
+quick_by_solver = pytest.mark.parametrize("case", _slow, ids=lambda solver: type(solver).__name__)

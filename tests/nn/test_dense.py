@@ -155,6 +155,7 @@ class Twice(nnx.Module):
         return self.last(jnp.tanh(self.first(x)))
 
 
+@pytest.mark.slow
 def test_gradients_in_a_shared_tile_are_those_of_finite_differences():
     """In the relative change of every resistance; the codes stay, the thresholds move too little to flip one."""
     x, model = some_inputs(4), Twice(small_tile())

@@ -75,10 +75,7 @@ PUBLISHED = [(P.FPPV(), (14, 44), 849), (P.ISPP(), (19, 25), 200), (P.RangeAdapt
 
 @pytest.mark.parametrize(
     ("scheme", "mean", "p99"),
-    [
-        pytest.param(*row, id=type(row[0]).__name__, marks=pytest.mark.slow if i else ())
-        for i, row in enumerate(PUBLISHED)
-    ],
+    [pytest.param(*row, id=type(row[0]).__name__, marks=pytest.mark.slow) for row in PUBLISHED],
 )
 def test_pulse_statistics_are_the_published_ones(scheme, mean, p99):
     """32,768 cells. Seeds move the means by 0.6, 0.2 and 0.03 and FPPV's p99 by 150: its mean is ten of those from the
@@ -146,6 +143,7 @@ def test_progress_is_told():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_a_large_array_in_under_a_minute():
     """1024 x 1024, three bits, fixed pulses, to the cap of 2,000: 16 s on two cores, compiled in 7 s more.
 

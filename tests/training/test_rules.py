@@ -61,6 +61,7 @@ def test_a_model_without_matrices_on_crossbars_is_refused(rule):
         T.init(software(), rule, key=KEY)
 
 
+@pytest.mark.slow
 def test_outer_sgd_is_sgd_on_the_master_weights():
     """With dropout and batch statistics between the layers, and the other parameters on Optax's own descent."""
     x, y = samples()
