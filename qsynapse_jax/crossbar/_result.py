@@ -16,6 +16,10 @@ class RESULTS(eqx.Enumeration):
         "The iteration for the node voltages did not reach `rtol` within `max_steps`. "
         "Raise `max_steps`, loosen `rtol`, or compute in float64."
     )
+    lost = (
+        "Newton's method found no operating point within `max_steps` linear steps: no step brings it closer. Give "
+        "another start, `v_cell0=` [V], raise `max_steps`, or compute in float64."
+    )
     breakdown = (
         "The iteration for the node voltages met a NaN or infinite number: currents or voltages overflow the "
         "working precision. Check the units of `g` [S], `v_in` [V] and `wires` [ohm], or compute in float64."

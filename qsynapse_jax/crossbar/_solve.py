@@ -279,7 +279,7 @@ def _solve(
 
     # Input that breaks the rules must not come out as a plausible number when `throw=False`. A factor, because the
     # derivative of a selected constant would be a plausible 0.
-    valid = (result == RESULTS.successful) | (result == RESULTS.max_steps_reached)
+    valid = (result == RESULTS.successful) | (result == RESULTS.max_steps_reached) | (result == RESULTS.lost)
     one_or_nan = jnp.where(valid, 1.0, jnp.nan).astype(dtype)
 
     def restored(x: jax.Array) -> jax.Array:

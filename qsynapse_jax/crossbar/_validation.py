@@ -205,7 +205,8 @@ def outcome(
     """Success, or what is wrong; wrong input outranks what it causes."""
     opens = z.opens
     result = RESULTS.where(jnp.asarray(accurate), RESULTS.successful, RESULTS.inaccurate)
-    result = RESULTS.where(converged, result, RESULTS.max_steps_reached)
+    short = RESULTS.max_steps_reached if law.linear or law.rises else RESULTS.lost
+    result = RESULTS.where(converged, result, short)
     result = RESULTS.where(finite, result, RESULTS.breakdown)
     if ambiguous is not None:
         result = RESULTS.where(ambiguous, RESULTS.ambiguous, result)

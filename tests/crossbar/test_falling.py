@@ -302,3 +302,12 @@ def test_random_arrays_in_float32():
         assert exact.result == single.result == RESULTS.successful
         scale = float(jnp.max(jnp.abs(exact.i_out)))
         np.testing.assert_allclose(single.i_out, exact.i_out, rtol=0, atol=3e-5 * scale)
+
+
+@x64
+def test_a_start_that_leads_nowhere_is_said():
+    """From 1 V there is a valley of the residual without an operating point in it: the only one is at 61 mV."""
+    law = qs.crossbar.Law(lambda g, v: 10 * g * (v**3 - 1.5 * v**2 + 0.6 * v))
+    wires = qs.crossbar.Wires(r_driver=3000.0)
+    with pytest.raises(qs.crossbar.ConvergenceError, match=r"no step brings it closer\. Give another start, `v_cell0="):
+        qs.crossbar.solve(np.array([[1e-3]]), np.ones(1), wires, law=law, v_cell0=1.0)
