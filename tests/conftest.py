@@ -24,7 +24,7 @@ QUICK = "--xla_backend_optimization_level=1"
 def pytest_configure(config: pytest.Config) -> None:
     """Before JAX starts, for this process and all that it begins; flags of one's own come last and win."""
     flags = os.environ.get("XLA_FLAGS", "")
-    as_users_do = "optimized" in config.getoption("markexpr").replace("not optimized", "")
+    as_users_do = "optimized" in str(config.getoption("markexpr")).replace("not optimized", "")
     if not as_users_do and QUICK not in flags:
         os.environ["XLA_FLAGS"] = f"{QUICK} {flags}".strip()
 
