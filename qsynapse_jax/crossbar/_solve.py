@@ -242,6 +242,8 @@ def _solve(
     ends = v_in.reshape(-1, v_in.shape[-1])
     a = jnp.broadcast_to(ends[:, :, None], inputs) if source is None else source.ends(ends, inputs)
     b = jnp.broadcast_to(v_out.reshape(-1, 1, n_bit), inputs)
+    if start is not None:
+        start = jnp.broadcast_to(jax.lax.stop_gradient(start.astype(dtype)), (*batch, *g.shape)).reshape(inputs)
     ambiguous = beyond = None
     if not (law.linear or law.rises):
         tolerance = tolerance._replace(solver=Falling(tolerance.solver))
@@ -250,8 +252,6 @@ def _solve(
             ambiguous, beyond, start = falls(*jax.lax.stop_gradient((law, g, z, a - b, span)))
             # Where the answer is refused, no step is taken towards it.
             start = jnp.where(ambiguous, jnp.nan, start)
-        else:
-            start = jnp.broadcast_to(jax.lax.stop_gradient(start.astype(dtype)), (*batch, *g.shape)).reshape(inputs)
     nodes = operating_point(tolerance, law, g, a, b, z, start)
     straight = True
     own = law.law if isinstance(law, Gated) else law
