@@ -15,7 +15,7 @@ from qsynapse_jax.crossbar._wires import Wires
 # modal steps are fewer by more than they cost: four products of matrices, three to five plain steps on a CPU. Plain
 # steps grow with its root, modal ones with the spread of the cells, 3 where all are equal and 15 over two decades and
 # more. So it is the first number for equal cells, and more by the second for each standard deviation over the mean, up
-# to the third: break-even was at 50 to 160 and at 500 to 1000 (experiments/bench/choice.py; two cores, 64 to 512 lines).
+# to the third: break-even was at 50 to 160 and at 500 to 1000 (64 to 512 lines, two cores; `experiments.bench.choice`).
 _SEVERE, _BY_SPREAD, _MOST_SPREAD = 120.0, 430.0, 1.4
 
 # A cell counts up to this many times the conductance of the wires that lead to the farthest one: an odd one, a short of
