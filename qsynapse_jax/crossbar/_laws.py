@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Model, Numbers, finite, non_negative_or_infinite, reals
+from qsynapse_jax.crossbar._line_sums import ranked
 
 
 class AbstractLaw(Model):
@@ -34,18 +35,13 @@ class AbstractLaw(Model):
         """Currents [A] of cells with conductances `g` [S] at voltages `v` [V], elementwise."""
 
 
-def _rank(x: jax.Array, v: jax.Array) -> jax.Array:
-    """`x` with leading axes for the batch of `v`: no implicit rank promotion."""
-    return x.reshape((1,) * (v.ndim - x.ndim) + x.shape)
-
-
 class Ohmic(AbstractLaw):
     """I = G V."""
 
     linear: ClassVar[bool] = True
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        return _rank(g, v) * v
+        return ranked(g, v) * v
 
 
 class Series(AbstractLaw):
@@ -59,12 +55,12 @@ class Series(AbstractLaw):
     linear: ClassVar[bool] = True
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        r = _rank(self.r, g).astype(g.dtype)
+        r = ranked(self.r, g).astype(g.dtype)
         # Infinities of either kind, without a product of infinity and 0, also in the derivative.
         short, off = jnp.isinf(g), jnp.isinf(r)
         g, r = jnp.where(short, 0, g), jnp.where(off, 0, r)
         behind = jnp.where(short, 1 / jnp.where(r > 0, r, jnp.where(short, 0, 1)), g / (1 + g * r))
-        return _rank(jnp.where(off, 0, behind), v) * v
+        return ranked(jnp.where(off, 0, behind), v) * v
 
 
 class Sinh(AbstractLaw):
@@ -78,13 +74,13 @@ class Sinh(AbstractLaw):
     rises: ClassVar[bool] = True
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        k = _rank(self.k, v).astype(v.dtype)
+        k = ranked(self.k, v).astype(v.dtype)
         # k = 0 must neither divide by zero nor lose its derivative: sinh(x)/x by its series where x is small.
         x = k * v
         small = jnp.abs(x) < 1e-3
         safe = jnp.where(small, 1, x)
         ratio = jnp.where(small, 1 + x * x / 6 * (1 + x * x / 20), jnp.sinh(safe) / safe)
-        return _rank(g, v) * v * ratio
+        return ranked(g, v) * v * ratio
 
 
 class Polynomial(AbstractLaw):
@@ -104,7 +100,7 @@ class Polynomial(AbstractLaw):
         factor = jnp.zeros_like(v)
         for c in self.coefficients[::-1]:
             factor = (factor + c.astype(v.dtype)) * v
-        return _rank(g, v) * v * (1 + factor)
+        return ranked(g, v) * v * (1 + factor)
 
 
 class Gated(AbstractLaw):
@@ -149,4 +145,4 @@ class Law(AbstractLaw):
         return Law(function, (*self.parameters, *numbers))
 
     def current(self, g: Float[Array, "wl bl"], v: Float[Array, "*batch wl bl"]) -> Float[Array, "*batch wl bl"]:
-        return self.function(jnp.broadcast_to(_rank(g, v), v.shape), v, *self.parameters)
+        return self.function(jnp.broadcast_to(ranked(g, v), v.shape), v, *self.parameters)

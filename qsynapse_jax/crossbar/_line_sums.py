@@ -123,6 +123,11 @@ def sum_along(x: jax.Array, axis: int, *, reverse: bool, blocks: int) -> jax.Arr
     return (sums + jnp.expand_dims(jnp.moveaxis(before, 0, axis), axis + 1)).reshape(x.shape)
 
 
+def ranked(x: jax.Array, like: jax.Array) -> jax.Array:
+    """`x` with leading axes for the batch of `like`: no implicit rank promotion."""
+    return x.reshape((1,) * (like.ndim - x.ndim) + x.shape)
+
+
 def on_cpu(here: Callable[..., jax.Array], elsewhere: Callable[..., jax.Array], x: jax.Array) -> jax.Array:
     """One of two ways to the same, by where the program runs."""
     # Functions anew: methods of a module with traced values cannot be hashed, which JAX does.

@@ -41,7 +41,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from qsynapse_jax.crossbar._line_sums import EXACT, Cells, ColumnPieces, RowPieces, on_cpu, pieces, sum_along
+from qsynapse_jax.crossbar._line_sums import EXACT, Cells, ColumnPieces, RowPieces, on_cpu, pieces, ranked, sum_along
 from qsynapse_jax.crossbar._wires import LARGE
 
 # Cells of a line from which a CPU takes equal segments in pieces, and from which it takes running sums of others, which
@@ -159,7 +159,7 @@ class Dense(AbstractLine):
             return self._product(current, self.kernel + self.end)
         # A product: XLA for CPUs would merge a sum into what reads it, and take it again for every cell.
         total = self._product(current, jnp.ones_like(self.kernel[:, :1] if self.way.axis == -1 else self.kernel[:1]))
-        return self._product(current, self.kernel) + _rank(self.end, current) * total
+        return self._product(current, self.kernel) + ranked(self.end, current) * total
 
     def _product(self, current: Cells, matrix: jax.Array) -> jax.Array:
         pair = (current, matrix) if self.way.axis == -1 else (matrix, current)
@@ -181,11 +181,11 @@ class Sums(AbstractLine):
 
     def drop(self, current: Cells) -> Cells:
         carried = self.carried(current)
-        drop = self.rise(_rank(self.segments, current) * carried)
+        drop = self.rise(ranked(self.segments, current) * carried)
         # Divided among devices, each adds up what it has; one alone has the sum already.
         whole = self.way.blocks > 1
         total = jnp.sum(current, self.way.axis, keepdims=True) if whole else self.way.end_of(carried, far=False)
-        return drop + _rank(self.end, current) * total
+        return drop + ranked(self.end, current) * total
 
     def own(self) -> Float[Array, "lines columns"]:
         return self.rise(self.segments) + self.end
@@ -245,9 +245,9 @@ class FarEnd(AbstractLine):
 
     def _supplied(self, left: jax.Array, through: jax.Array | None) -> jax.Array:
         """Current that enters by the far ends [A] for a voltage that is left there [V] and currents beyond opens."""
-        loop = _rank(self.far + self._last(self.line.own()), left)
+        loop = ranked(self.far + self._last(self.line.own()), left)
         if self.beyond is not None and self.passing is not None:
-            cut, passing = _rank(self._last(self.beyond), left), _rank(self.passing, left)
+            cut, passing = ranked(self._last(self.beyond), left), ranked(self.passing, left)
             left, loop = passing * left, cut + passing * loop
             left = left if through is None else left + cut * through
         # A loop without resistance has no drop to drive a current either: 0 rather than 0/0.
@@ -256,11 +256,11 @@ class FarEnd(AbstractLine):
     def _lowered(self, left: jax.Array, through: jax.Array | None) -> jax.Array:
         """What the far ends take off the drops of all cells [V]."""
         supplied, own = self._supplied(left, through), self.line.own()
-        lowered = _rank(own, left) * supplied
+        lowered = ranked(own, left) * supplied
         if self.beyond is None:
             return lowered
         loop = jnp.where(self._last(self.beyond) > 0, self.far + self._last(own), 0)
-        return lowered + _rank(self.beyond, left) * (left - _rank(loop, left) * supplied)
+        return lowered + ranked(self.beyond, left) * (left - ranked(loop, left) * supplied)
 
 
 class Opens(AbstractLine):
@@ -364,8 +364,3 @@ def _without_opens(
         passing = way.by_line(jnp.zeros_like(lines).at[line].add(jnp.where(cuts, conductance, 0)))
         cut, live = (beyond, jnp.where(way.end_of(beyond, far=True) > 0, passing, 1)), live & ~cuts
     return segments, (row, column, conductance, live.astype(segments.dtype)), cut
-
-
-def _rank(x: jax.Array, like: jax.Array) -> jax.Array:
-    """`x` with leading axes for the batch of `like`: no implicit rank promotion."""
-    return x.reshape((1,) * (like.ndim - x.ndim) + x.shape)

@@ -32,9 +32,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax.crossbar._impedance import Impedance
 from qsynapse_jax.crossbar._laws import AbstractLaw
-from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Nodes, System, capped, load
-
-Cells = Float[Array, "batch wl bl"]
+from qsynapse_jax.crossbar._solver import AbstractSolver, Cells, Limits, Nodes, System, capped, load
 
 # A step is halved this often before the law is given up as not monotonic: 2^-20 of a Newton step moves nothing.
 _HALVINGS = 20
