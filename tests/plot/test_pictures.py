@@ -83,7 +83,9 @@ def test_a_heat_map_writes_its_numbers_and_leaves_out_what_is_none():
 
     axes = Figure().subplots()
     values = np.array([[1.0, 2.5, np.nan], [1.25, 1.5, 3.0]])
-    plot.heat_map(axes, values, x=[8, 16, 32], y=[1e-3, 1e3], label_x="lines", label_y="segment [ohm]", low=1, high=3)
+    plot.heat_map(
+        axes, values, x=[8, 16, 32], y=[1e-3, 1e3], label_x="lines", label_y="segment [ohm]", low=1.0, high=3.0
+    )
     drawn(axes.figure)
     assert sorted(text.get_text() for text in axes.texts) == ["1", "1.25", "1.5", "2.5", "3"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["0.001", "1000"]
