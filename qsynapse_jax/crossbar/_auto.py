@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient, plain
 from qsynapse_jax.crossbar._elimination import Elimination
@@ -11,12 +11,11 @@ from qsynapse_jax.crossbar._modal import modal
 from qsynapse_jax.crossbar._solver import AbstractSolver, Limits, Loaded, System
 from qsynapse_jax.crossbar._wires import Wires
 
-# Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z, from which
-# modal steps are fewer by more than they cost: four products of matrices, three to five plain steps on a CPU. Plain
-# steps grow with its root, modal ones with the spread of the cells, 3 where all are equal and 15 over two decades and
-# more. So it is the first number for equal cells, and more by the second for each standard deviation over the mean, up
-# to the third: break-even was at 50 to 160 and at 500 to 1000 (64 to 512 lines, two cores; `experiments.bench.choice`).
-_SEVERE, _BY_SPREAD, _MOST_SPREAD = 120.0, 430.0, 1.4
+# Mean conductance times the largest row sums of Kw and Kb, about 1.2 times the largest eigenvalue of g Z. A modal step
+# costs four products of matrices more than a plain one, on a CPU three to five times as much. Plain and modal solves of
+# cells of 1k-1M ohm took 1.8 and 4.8 ms at 72 (128 x 128), 17 and 17 ms at 95 (256 x 256), 206 and 356 ms at 152
+# (1024 x 1024), 89 and 80 ms at 380 (512 x 512).
+_SEVERE = 200.0
 
 # A cell counts up to this many times the conductance of the wires that lead to the farthest one: an odd one, a short of
 # 1 mohm among cells of 10k-1M, adds a tenth to the mean of 128 x 128, cells that all load their wires this heavily are
@@ -50,7 +49,7 @@ class Auto(AbstractSolver):
         if cells <= _SMALL or z.alike is None:
             return plain(system, limits, chosen=jnp.asarray(True))
         # Under `vmap` both branches are computed for all arrays: the iteration not chosen is told to end at once.
-        severe = is_severe(system.slope, z.own(), z.alike)
+        severe = severity(system.slope, z.own(), z.alike) > _SEVERE
         return jax.lax.cond(
             severe,
             lambda: modal(system, limits, chosen=severe),
@@ -66,13 +65,12 @@ class Auto(AbstractSolver):
         return Elimination().condense(g, wires)
 
 
-def is_severe(
+def severity(
     slope: Float[Array, "lines wl bl"], own: Float[Array, "wl bl"], alike: tuple[Dense, Dense]
-) -> Bool[Array, ""]:
-    """Whether the modal iteration is quicker, from the IR drop: mean conductance times what resists a smooth current.
+) -> Float[Array, ""]:
+    """Cheap estimate of the IR drop: mean conductance times what resists a smooth current, about r g N^2.
 
-    That is about r g N^2. Of a cell that conducts much better than its wires only these count, or a single short would
-    decide.
+    Of a cell that conducts much better than its wires only these count, or a single short would decide.
     """
     resistance = jnp.zeros((), slope.dtype)
     for line in alike:
@@ -80,7 +78,4 @@ def is_severe(
         resistance += jnp.sum(line.along) + line.way.cells * jnp.max(line.end)
     own = jnp.max(own)
     most = jnp.where(own > 0, _ODD / jnp.where(own > 0, own, 1), jnp.inf)
-    counted = jnp.minimum(slope, most)
-    mean = jnp.mean(counted)
-    spread = jnp.std(counted) / jnp.where(mean > 0, mean, 1)
-    return mean * resistance > _SEVERE + _BY_SPREAD * jnp.minimum(spread, _MOST_SPREAD)
+    return jnp.mean(jnp.minimum(slope, most)) * resistance

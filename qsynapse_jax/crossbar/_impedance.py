@@ -38,8 +38,9 @@ class Impedance(eqx.Module):
         """Places for opens in word lines and in bit lines."""
         return self.word.opens, self.bit.opens
 
-    def _split(self, phi: Phi) -> list[jax.Array]:
-        return jnp.split(phi, [self.word.opens], axis=1)
+    def _split(self, phi: Phi) -> tuple[Phi, Phi]:
+        # Not `jnp.split`, which JAX cannot map where there are no opens.
+        return phi[:, : self.word.opens], phi[:, self.word.opens :]
 
     def word_voltage(self, current: Cells, phi: Phi) -> Cells:
         """What cell currents [A] and the voltages across the opens [V] add to that of the word lines."""

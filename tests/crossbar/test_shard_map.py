@@ -25,19 +25,21 @@ SOLVERS = {
     "modal": qs.crossbar.Modal(),
     "elimination": qs.crossbar.Elimination(),
 }
-# Each compiles for seconds: those in the default run meet the rules of every kind once.
-QUICK = {
+# Each compiles for seconds; those in the default run meet the rules of every kind once.
+QUICK = [
     ("uniform", "auto", "solve"),
     ("uniform", "conjugate gradients", "matrix"),
     ("open", "conjugate gradients", "solve"),
-}
-CASES = [
-    pytest.param(wires, solver, what, marks=[] if (wires, solver, what) in QUICK else pytest.mark.slow)
-    for wires in WIRES
-    for solver in SOLVERS
-    for what in ("solve", "sinh", "matrix")
-    if wires == "uniform" or solver != "modal"
 ]
+SLOW = [
+    ("uniform", "modal", "sinh"),
+    ("uniform", "elimination", "matrix"),
+    ("both ends", "auto", "sinh"),
+    ("both ends", "elimination", "solve"),
+    ("open", "auto", "matrix"),
+    ("open", "auto", "solve"),
+]
+CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 
 def currents(g, v_in, wires, solver, what):
@@ -76,8 +78,7 @@ def test_value_and_gradient(wires, solver, what, x64):
 
 
 @pytest.mark.slow  # lines long enough for every way to add up along them
-@pytest.mark.parametrize("what", ["solve", "matrix"])
-@pytest.mark.parametrize("uneven", [False, True], ids=["equal segments", "own segments"])
+@pytest.mark.parametrize(("uneven", "what"), [(False, "solve"), (True, "matrix")])
 def test_long_lines(what, uneven, x64):
     g, v_in = random_cells((1, 100, 40), seed=3), random_volts((1, 100), seed=4)
     r_word = random_cells((100, 40), seed=5, low=0.5, high=2.0) if uneven else 1.0
