@@ -85,8 +85,8 @@ def main(config: Config) -> Path:
     report.note(
         f"{at_most} of {everywhere.size} circuits take `Auto` at most 1.5 times as long as the best solver, the median "
         f"{middle:.2f}, the 99th percentile {tail:.2f}. `Elimination` takes part up to 16 x 16 cells; a solver that "
-        f"needs more than {_MOST_STEPS} steps has lost. Left out: {nobody}, which no solver takes (too delicate for the "
-        "precision, or too many steps)."
+        f"needs more than {_MOST_STEPS} steps has lost. Left out: {nobody}, which no solver takes (too delicate for "
+        "the precision, or too many steps)."
     )
     if not config.quick:
         report.figure("choice", float(np.max(everywhere)), f"{at_most} of {everywhere.size} circuits at most 1.5")
