@@ -38,7 +38,7 @@ class Impedance(eqx.Module):
         """Places for opens in word lines and in bit lines."""
         return self.word.opens, self.bit.opens
 
-    def _split(self, phi: Phi) -> tuple[Phi, Phi]:
+    def _split(self, phi: Phi) -> tuple[jax.Array, jax.Array]:
         # Not `jnp.split`, which JAX cannot map where there are no opens.
         return phi[:, : self.word.opens], phi[:, self.word.opens :]
 
