@@ -258,7 +258,8 @@ def _solve(
     if law.linear and type(own) not in (Ohmic, Series):  # somebody's own, solved by its slope at 0 V
         off = jnp.abs(law.current(g, nodes.word - nodes.bit) - nodes.current)
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
-    residual, current_error, power = jax.lax.stop_gradient(_stats(tolerance, law, g, z, a - b, nodes))
+    # Of the arguments: a step of Newton's method among them has no derivative of its own.
+    residual, current_error, power = _stats(tolerance, *jax.lax.stop_gradient((law, g, z, a - b, nodes)))
     finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
     shorts = jnp.any(jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1]))), axis=0)
     result = outcome(
