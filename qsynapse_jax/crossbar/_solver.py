@@ -105,8 +105,8 @@ class AbstractSolver(eqx.Module):
         return False
 
     def condense(self, g: Float[Array, "tiles wl bl"], wires: Wires) -> Float[Array, "tiles wl bl"]:
-        """The matrices of whole arrays [S]."""
-        raise NotImplementedError
+        """The matrices of whole arrays [S]; asked for only where it `condenses`."""
+        raise NotImplementedError(f"`{type(self).__name__}` condenses no array")
 
 
 def load(solver: AbstractSolver, system: System, limits: Limits) -> Loaded:

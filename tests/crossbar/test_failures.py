@@ -377,25 +377,3 @@ class TestPrint:
         assert shown[0] == str(shape) == "<Solution of 3 x 4 cells, inputs (2,)>"
         assert "r_word=traced float64[]" in shown[1]
         assert str(jax.tree.map(lambda x: None, shape)) == "<Solution of unknown cells>"
-
-
-class TestMemory:
-    """What cannot fit is refused from its shape alone, before anything is allocated."""
-
-    @pytest.mark.parametrize(
-        ("call", "shape", "options"),
-        [
-            (solve, (2**20, 2**20), {}),
-            (solve, (2**11, 2**12), {"solver": qs.crossbar.Elimination()}),
-            (effective, (2**20, 2**20), {}),
-            (effective, (2**12, 2**13), LINE_BY_LINE),
-            (effective, (2**12, 2**13), {"wires": Wires(1.0, r_sense_far=1.0)}),
-        ],
-    )
-    def test_refused(self, call, shape, options, monkeypatch):
-        monkeypatch.setattr("qsynapse_jax.crossbar._memory._available", lambda: 2**36)
-        v_in = {"v_in": jax.ShapeDtypeStruct(shape[:1], "float32")} if call is solve else {}
-        arrays = {"g": jax.ShapeDtypeStruct(shape, "float32"), **v_in}
-        with pytest.raises(ValueError, match=rf"`g` must fit into memory, but {shape[0]} x .* GB here, of 68\.7 GB"):
-            jax.eval_shape(lambda arrays: call(**arrays, **options), arrays)
-        jax.eval_shape(lambda arrays: call(**arrays), {"g": G, **({"v_in": V} if v_in else {})})

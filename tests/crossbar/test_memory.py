@@ -1,4 +1,4 @@
-"""What a large solve needs, as the compiler plans it: nothing is run."""
+"""What a large solve needs, as the compiler plans it, and what is refused for its size: nothing is run."""
 
 import jax
 import jax.numpy as jnp
@@ -33,3 +33,30 @@ def test_memory_of_a_large_array(function, most):
     assert memory is not None
     total = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
     assert total <= most * 4 * N**2
+
+
+def effective(g, _, wires, **options):
+    return qs.crossbar.effective_conductance(g, wires, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "shape", "options"),
+    [
+        (qs.crossbar.solve, (2**20, 2**20), {}),
+        (qs.crossbar.solve, (2**11, 2**12), {"solver": qs.crossbar.Elimination()}),
+        (effective, (2**20, 2**20), {}),
+        (effective, (2**12, 2**13), {"solver": qs.crossbar.ConjugateGradient()}),
+        (effective, (2**12, 2**13), {"wires": qs.crossbar.Wires(1.0, r_sense_far=1.0)}),
+    ],
+)
+def test_what_cannot_fit_is_refused_from_its_shape_alone(call, shape, options, monkeypatch):
+    monkeypatch.setattr("qsynapse_jax.crossbar._memory._available", lambda: 2**36)
+    options = {"wires": qs.crossbar.Wires(1.0, 1.0), **options}
+
+    def known(shape):
+        arrays = jax.ShapeDtypeStruct(shape, np.float32), jax.ShapeDtypeStruct(shape[:1], np.float32)
+        return jax.eval_shape(lambda g, v_in: call(g, v_in, **options), *arrays)
+
+    with pytest.raises(ValueError, match=rf"`g` must fit into memory, but {shape[0]} x .* GB here, of 68\.7 GB"):
+        known(shape)
+    known((3, 4))
