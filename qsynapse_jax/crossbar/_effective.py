@@ -30,7 +30,7 @@ from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, is_zero, operating_point, tangent_of
 from qsynapse_jax.crossbar._result import RESULTS
-from qsynapse_jax.crossbar._sharding import alike, devices
+from qsynapse_jax.crossbar._sharding import devices, vary_alike
 from qsynapse_jax.crossbar._solve import AUTO, OHMIC, promised, solve
 from qsynapse_jax.crossbar._solver import AbstractSolver
 from qsynapse_jax.crossbar._validation import (
@@ -97,7 +97,7 @@ def effective_conductance(
     arrays = 2 * min(g.shape[-2:]) if by_line else 7 + 10 * prod(g.shape[:-2])
     check_memory(g.shape, arrays * prod(g.shape[-2:]), g.dtype, devices=lambda: devices(g))
     tolerance = check_tolerance(g.shape[-2:], g.dtype, rtol, max_steps, solver)
-    g_eff, result = _compile_circuit(*alike((g, wires)), tolerance=tolerance, opens=opens)
+    g_eff, result = _compile_circuit(*vary_alike((g, wires)), tolerance=tolerance, opens=opens)
     return raise_failure(g_eff, result, {"g": g, "wires": wires}) if throw else g_eff
 
 
@@ -131,7 +131,7 @@ def certify(
         raise ValueError(f"Argument `g_eff` must have the shape of `g`, {g.shape}, but has shape {g_eff.shape}.")
     # Once traced they are counted no more.
     wires = replace(wires, opens=max(wires.count_opens(g.shape[-2:])) or None)
-    return _difference(*alike((g, g_eff, wires)), key, throw=throw)
+    return _difference(*vary_alike((g, g_eff, wires)), key, throw=throw)
 
 
 @partial(jax.jit, static_argnames="throw")
@@ -191,7 +191,7 @@ def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) 
     else:
         b = -jnp.broadcast_to(jnp.eye(n_bit, dtype=g.dtype)[:, None, :], (n_bit, n_word, n_bit))
         a = jnp.zeros_like(b)
-    nodes = operating_point(tolerance, OHMIC, *alike((g, a, b, z)))
+    nodes = operating_point(tolerance, OHMIC, *vary_alike((g, a, b, z)))
     return nodes.word - nodes.bit, nodes
 
 

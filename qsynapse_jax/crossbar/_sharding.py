@@ -23,7 +23,7 @@ def devices(*arrays: jax.Array) -> int:
     return size
 
 
-def alike(inputs: T) -> T:
+def vary_alike(inputs: T) -> T:
     """The inputs, all of them varying along the manual axes of `shard_map` along which one of them does.
 
     Loops, conditions and derivative rules want operands of one kind. What was the same on all devices gets a derivative

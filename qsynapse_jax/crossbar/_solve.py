@@ -21,7 +21,7 @@ from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._modal import Modal
 from qsynapse_jax.crossbar._operating_point import OperatingPoint, Tolerance, conductance, operating_point
 from qsynapse_jax.crossbar._result import RESULTS, Stats
-from qsynapse_jax.crossbar._sharding import alike, devices
+from qsynapse_jax.crossbar._sharding import devices, vary_alike
 from qsynapse_jax.crossbar._solver import AbstractSolver, System, after, capped, load
 from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import (
@@ -211,7 +211,7 @@ def finish(
     check_memory(g.shape, numbers, dtype, devices=lambda: devices(g, v_in))
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
     start = check_start(v_cell0, (*v_in.shape[:-1], *g.shape), law)
-    sol, beyond = _solve(*alike((*arguments.values(), law, source, start)), tolerance=tolerance, opens=opens)
+    sol, beyond = _solve(*vary_alike((*arguments.values(), law, source, start)), tolerance=tolerance, opens=opens)
     if throw:
         inputs = {**arguments, "law": law, "source": source}
         return raise_failure(sol, sol.result, inputs, detail=partial(_progress, sol, beyond))
@@ -237,7 +237,7 @@ def _solve(
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
     spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)
-    _, z = alike((g, _lines(wires, source)(g.shape, dtype, opens, spread=spread)))
+    _, z = vary_alike((g, _lines(wires, source)(g.shape, dtype, opens, spread=spread)))
     inputs = (prod(batch), n_word, n_bit)
     ends = v_in.reshape(-1, v_in.shape[-1])
     a = jnp.broadcast_to(ends[:, :, None], inputs) if source is None else source.ends(ends, inputs)
