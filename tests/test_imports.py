@@ -54,7 +54,7 @@ THIRD_PARTY = {
     "matplotlib": {"plot"},
     "rich": {"cli"},
     "tyro": {"cli"},
-    "pooch": {"datasets"},
+    "pooch": {"datasets", "cli"},
     "sklearn": {"datasets"},
 }
 LAZY = {"matplotlib"}  # imported where it is used, never when the package is
