@@ -17,11 +17,12 @@ import jax
 import pooch
 from jax.experimental.compilation_cache import compilation_cache
 
-# Bytes that may be there when a command begins; the demonstration leaves about 5 MB.
+# Bytes that may be there when a command begins. The 159 programs of a small training take 0.8 MB.
 _MOST = 200_000_000
 
-# Where the variable of JAX, or a program that calls `main`, names a folder, it is theirs to say what goes into it. Of
-# the small programs that a command compiles by the hundred each takes 20 to 100 ms, a file 1.
+# JAX by itself keeps what takes a second to compile, which of a command is next to nothing: the largest programs, those
+# of training, call back and cannot be kept, the others are small and many. With all of them a second small training
+# took 47 s of processor time in place of 62. Where a variable of JAX names a folder, others of JAX say what goes there.
 _SETTINGS = {"jax_persistent_cache_min_compile_time_secs": 0.0, "jax_persistent_cache_min_entry_size_bytes": 0}
 
 _ENTRY, _SUM = "-cache", ".sha256"
