@@ -178,6 +178,7 @@ def _train(
         epochs=config.passes,
         batch_size=config.samples_per_step,
         learning_rate=config.learning_rate,
+        refresh=config.follow(),
     )
     result.seconds[name] = time.perf_counter() - start
     result.networks[name] = network
