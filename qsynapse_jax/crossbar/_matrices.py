@@ -55,8 +55,10 @@ def small_inverse(a: Matrices) -> Matrices:
 def inverse(a: Matrices) -> Matrices:
     """The same by blocks of pivots, for matrices large enough that products pay."""
     size = a.shape[-1]
-    block = 16 if size % 16 == 0 else 8
-    if size <= block:
+    block = size
+    while block > 16 and block % 2 == 0:
+        block //= 2
+    if size == block:
         return small_inverse(a)
     cut, put = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_dim
 
