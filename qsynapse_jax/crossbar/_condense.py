@@ -41,14 +41,14 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax.crossbar._join import join
 from qsynapse_jax.crossbar._matrices import Matrices, transposed
-from qsynapse_jax.crossbar._strips import pairs
+from qsynapse_jax.crossbar._strips import strips
 
 # Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
 _TOGETHER = 4 * 64 * 64
 
 # Word lines up to which all panels are made at once: a panel of n lines has (2 n + 16)^2 numbers, all of them
 # together are 260 arrays at 1024 lines.
-_LEAF = 8
+_LEAF = 4
 
 
 def compile_lines(
@@ -179,20 +179,19 @@ def _leaves(n: int) -> tuple[int, int]:
 
 
 def _leaf(g: Matrices, r_word: Matrices, r_bit: Matrices) -> _Parts:
-    """Leaves, from pairs of strips; to be joined along bit lines."""
+    """Leaves, from strips of one word line; to be joined along bit lines."""
     tiles, n_word, n_bit = g.shape
     (rows, high), (columns, wide) = _leaves(n_word), _leaves(n_bit)
-    full = max(2, 1 << (high - 1).bit_length())
+    full = 1 << (high - 1).bit_length()
 
-    def halves(a: Array) -> Array:
+    def arranged(a: Array) -> Array:
         # Beyond the far ends r = 0 and g = 0: exact.
         a = jnp.pad(a, ((0, 0), (0, rows * high - n_word), (0, columns * wide - n_bit)))
         a = jnp.pad(a.reshape(tiles, rows, high, -1), ((0, 0), (0, 0), (0, full - high), (0, 0)))
-        return a.reshape(tiles, rows, full // 2, 2, columns, wide).transpose(3, 1, 2, 4, 0, 5).reshape(2, -1, wide)
+        return jnp.transpose(a.reshape(tiles, rows * full, columns, wide), (1, 2, 0, 3)).reshape(-1, wide)
 
-    near, far = zip(*(halves(x) for x in (g, r_word, r_bit)), strict=True)
-    h = pairs(near, far)
-    parts = _Parts(h.reshape(rows * full // 2, columns, tiles, *h.shape[1:]), wide, 2, 2, 1, 2)
+    h = strips(*(arranged(x) for x in (g, r_word, r_bit)))
+    parts = _Parts(h.reshape(rows * full, columns, tiles, *h.shape[1:]), wide, 2, 1, 1, 2)
     while parts.h.shape[0] > rows:
         parts = parts.joined(0)
     ends = 1 if rows == 1 else 2, high, 1 if columns == 1 else 2
