@@ -71,12 +71,17 @@ def compile_lines(
     return _differentiable(*tiles).reshape(g.shape)
 
 
-def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
-    tiles = (g, r_word, r_bit)
+def _all(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
+    """All arrays at once on an accelerator, in groups that stay in the caches on a CPU."""
     count, n_word, n_bit = g.shape
+    if count * n_word * n_bit <= _TOGETHER or count == 1:
+        return _condense(g, r_word, r_bit)
+    return jax.lax.platform_dependent(g, r_word, r_bit, cpu=_in_groups, default=_condense)
+
+
+def _in_groups(*tiles: Matrices) -> Matrices:
+    count, n_word, n_bit = tiles[0].shape
     groups = -(-count // max(1, _TOGETHER // (n_word * n_bit)))
-    if groups <= 1:
-        return _condense(*tiles)
     # Groups of tiles in turn; the derivative condenses each group once more instead of keeping what all of them
     # leave behind, some megabytes per tile: 108 tiles of 64 x 64 with their gradient take half the time.
     size = -(-count // groups)
@@ -88,7 +93,7 @@ def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
 
 
 # Arrays under `vmap` are taken in groups too. JAX has no reverse mode for such a rule, so derivatives go around it.
-_batched = jax.custom_batching.custom_vmap(_in_groups)
+_batched = jax.custom_batching.custom_vmap(_all)
 
 
 @_batched.def_vmap
@@ -109,7 +114,7 @@ def _differentiable_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
         tiles = list(primals)
         for k, a in zip(moving, moved, strict=True):
             tiles[k] = a
-        return _in_groups(*tiles)
+        return _all(*tiles)
 
     return jax.jvp(of_moving, [primals[k] for k in moving], [tangents[k] for k in moving])
 
@@ -186,8 +191,10 @@ def _leaf(g: Matrices, r_word: Matrices, r_bit: Matrices) -> _Parts:
 
     def arranged(a: Array) -> Array:
         # Beyond the far ends r = 0 and g = 0: exact.
-        a = jnp.pad(a, ((0, 0), (0, rows * high - n_word), (0, columns * wide - n_bit)))
-        a = jnp.pad(a.reshape(tiles, rows, high, -1), ((0, 0), (0, 0), (0, full - high), (0, 0)))
+        if a.shape[1:] != (rows * high, columns * wide):
+            a = jnp.pad(a, ((0, 0), (0, rows * high - n_word), (0, columns * wide - n_bit)))
+        if full > high:
+            a = jnp.pad(a.reshape(tiles, rows, high, -1), ((0, 0), (0, 0), (0, full - high), (0, 0)))
         return jnp.transpose(a.reshape(tiles, rows * full, columns, wide), (1, 2, 0, 3)).reshape(-1, wide)
 
     h = strips(*(arranged(x) for x in (g, r_word, r_bit)))
