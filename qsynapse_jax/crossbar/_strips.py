@@ -47,8 +47,12 @@ def _ladder(g: Float[Array, "wide n"], r: Float[Array, "wide n"]) -> tuple[Array
     for k in range(1, wide):
         before.append(before[-1] / (1 + before[-1] * g[k - 1]) + r[k])
     g_in, far, near = beyond[0], jnp.stack(beyond[1:]), jnp.stack(before)
+    # Reciprocals on CPUs are biased in their last digit, which many small drops one after another add up.
+    t = jnp.stack(transfer)
+    drop = r * (g + far) * t
+    t = jnp.where(drop < 0.5, 1 - drop, t)
     load = 1 / (1 + near * (g + far))
-    return g_in, jnp.stack(transfer), near * load, g * (1 + near * far) * load
+    return g_in, t, near * load, g * (1 + near * far) * load
 
 
 def _solve(g: Float[Array, "n wide"], r: Float[Array, "n wide"]) -> tuple[Array, Array, Array]:
