@@ -12,14 +12,13 @@ and currents i they share follow from  v = E_a x_a - R_a i,  i = C_b v + E_b^T x
 
     v = X (E_a x_a - R_a E_b^T x_b),    X = (1 + R_a C_b)^-1
 
-which is always regular: R and C are positive semidefinite. Three stages use it:
+which is always regular: R and C are positive semidefinite. Two stages use it:
 
-- strips: a word line and 8 (or 16) of its cells are a ladder, condensed in closed form (`_strips`);
-- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to whole bit lines (`_join`);
-- sweep: panels are absorbed from the far end over all word lines (`_absorb`). Only conductances A remain, and for
-  every finished bit line the row T of its terminal currents per volt on the word lines: minus the answer, in the end.
+- strips: a word line and 3 or 4 of its cells are a ladder, condensed in closed form (`_strips`);
+- joins: strips are joined in pairs over their bit lines, then pairs in pairs over word or bit lines, so that parts
+  stay about square, up to the whole array (`_join`). Ports at far ends are dropped as soon as nothing lies beyond.
 
-All but the strips is matrix products. Their cost for N x N cells is about 12 N^4 / 8 + 200 N^3 operations.
+All but the strips is matrix products: for N x N cells about 100 N^3 operations, and 25 N^2 numbers at a time.
 
 Derivative. A condensed H is the stationary value of a quadratic form in what was eliminated, hence
 dH = sum over the parts of P^T dH_part P with P the part's port values as a linear map of the remaining ports: no
@@ -27,7 +26,7 @@ derivative of the inverse is needed. For a strip the parts are resistors: dK = u
 written so that transposing them, as reverse mode does, gives products of operands as they lie in memory: XLA's CPU
 products are several times slower when the first operand has to be transposed.
 
-Symmetry. A tangent of H (or A) may be any matrix with the right symmetric part, which saves half of the products; all
+Symmetry. A tangent of H may be any matrix with the right symmetric part, which saves half of the products; all
 that reads one reads its symmetric part. This holds for every order of derivative, and all cotangents are symmetric.
 """
 
@@ -43,11 +42,12 @@ from qsynapse_jax.crossbar._join import join
 from qsynapse_jax.crossbar._matrices import Matrices, transposed
 from qsynapse_jax.crossbar._strips import strips
 
-# Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
+# Cells treated at once on a CPU: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their
+# overhead.
 _TOGETHER = 4 * 64 * 64
 
-# Word lines up to which all panels are made at once: a panel of n lines has (2 n + 16)^2 numbers, all of them
-# together are 260 arrays at 1024 lines.
+# Lines of a leaf, at most: the cells of a strip, and the strips that are joined before parts grow both ways. With 8 the
+# first joins do twice the work per cell.
 _LEAF = 4
 
 

@@ -85,7 +85,7 @@ def effective_conductance(
 
     Accuracy: by elimination within 2e-6 of the largest entry in float32 and 1e-12 in float64, whatever the drop.
 
-    Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve
+    Cost: by elimination about 100 N^3 operations for N lines; a gradient two to three times that. One solve
         per line costs 4 N^4 operations per iteration and five arrays of N^3 numbers.
     """
     g = as_working(g, "g")

@@ -86,7 +86,7 @@ def by_halves(a: Matrices) -> Matrices:
     if size <= _ONE_LAUNCH:
         # Not `jnp.linalg.inv`, which permutes and transposes more than it solves.
         lu, _, order = jax.lax.linalg.lu(a)
-        rows = (order[:, :, None] == jnp.arange(size, dtype=order.dtype)).astype(a.dtype)
+        rows = (order[:, :, None] == jnp.arange(size, dtype=order.dtype)[None, None]).astype(a.dtype)
         x = jax.lax.linalg.triangular_solve(lu, rows, left_side=True, lower=True, unit_diagonal=True)
         return jax.lax.linalg.triangular_solve(lu, x, left_side=True)
     half = size // 2
