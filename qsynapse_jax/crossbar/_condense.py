@@ -30,6 +30,7 @@ Symmetry. A tangent of H may be any matrix with the right symmetric part, which 
 that reads one reads its symmetric part. This holds for every order of derivative, and all cotangents are symmetric.
 """
 
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -45,6 +46,9 @@ from qsynapse_jax.crossbar._strips import strips
 # Cells treated at once on a CPU: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their
 # overhead.
 _TOGETHER = 4 * 64 * 64
+
+# Cells treated at once elsewhere: 1024 such tiles, whose gradient keeps about 2 GB.
+_TOGETHER_ELSEWHERE = 256 * _TOGETHER
 
 # Lines of a leaf, at most: the cells of a strip, and the strips that are joined before parts grow both ways. With 8 the
 # first joins do twice the work per cell.
@@ -72,16 +76,19 @@ def compile_lines(
 
 
 def _all(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
-    """All arrays at once on an accelerator, in groups that stay in the caches on a CPU."""
+    """In groups that stay in the caches on a CPU, all arrays at once on an accelerator, if they are not too many."""
     count, n_word, n_bit = g.shape
     if count * n_word * n_bit <= _TOGETHER or count == 1:
         return _condense(g, r_word, r_bit)
-    return jax.lax.platform_dependent(g, r_word, r_bit, cpu=_in_groups, default=_condense)
+    ways = {"cpu": partial(_in_groups, _TOGETHER), "default": partial(_in_groups, _TOGETHER_ELSEWHERE)}
+    return jax.lax.platform_dependent(g, r_word, r_bit, **ways)
 
 
-def _in_groups(*tiles: Matrices) -> Matrices:
+def _in_groups(cells: int, *tiles: Matrices) -> Matrices:
     count, n_word, n_bit = tiles[0].shape
-    groups = -(-count // max(1, _TOGETHER // (n_word * n_bit)))
+    groups = -(-count // max(1, cells // (n_word * n_bit)))
+    if groups == 1:
+        return _condense(*tiles)
     # Groups of tiles in turn; the derivative condenses each group once more instead of keeping what all of them
     # leave behind, some megabytes per tile: 108 tiles of 64 x 64 with their gradient take half the time.
     size = -(-count // groups)
