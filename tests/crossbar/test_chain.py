@@ -70,7 +70,7 @@ def test_inverses_by_halves_are_those_by_pivots(size, x64):
     a = jnp.asarray(np.eye(size) + np.array([1e-3, 1.0, 1e3])[:, None, None] * (r @ c))
     for inverse in (by_halves, by_pivots):
         for found, each in zip(inverse(a), a, strict=True):
-            assert error(found, np.linalg.inv(each)) < np.finfo(float).eps * np.linalg.cond(each)
+            assert error(found, np.linalg.inv(each)) < 16 * np.finfo(float).eps * np.linalg.cond(each)
 
 
 @pytest.fixture
