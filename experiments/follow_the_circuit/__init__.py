@@ -1,0 +1,1 @@
+"""Circuits followed in training against circuits solved in every step."""

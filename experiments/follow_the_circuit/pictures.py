@@ -1,4 +1,4 @@
-"""Picture of the result: `python -m experiments.follow_the_circuit.pictures` draws it anew from the committed result."""
+"""Picture of the result: `python -m experiments.follow_the_circuit.pictures` draws the committed one anew."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def main(folder: Path, *, quick: bool) -> Record:
     config, started = QUICK if quick else FULL, time.perf_counter()
     found: dict[str, list[dict[str, Any]]] = {}
     # The quick run has digits in the place of MNIST, which may not be there, under the names of the full run.
-    for (name, network), (title, _) in zip(config.cases(), FULL.cases(), strict=True):
+    for (_, network), (title, _) in zip(config.cases(), FULL.cases(), strict=True):
         print(title, flush=True)
         found[title] = [_compare(replace(network, seed=seed)) for seed in config.seeds]
         print(

@@ -228,7 +228,7 @@ def _solved(g: Array, wires: Wires, pairs: Pairs, rtol: float) -> tuple[Array, A
 
     def one(g: Array, v: Array, w: Array) -> tuple[Array, Array]:
         u = _cell_voltages(g, wires, v, w, rtol)
-        return jnp.sum(u[:_PAIRS] * g, axis=1), jnp.sum(u[:_PAIRS] * u[_PAIRS:], 0)
+        return jnp.sum(u[:_PAIRS] * g[None], axis=1), jnp.sum(u[:_PAIRS] * u[_PAIRS:], 0)
 
     return _by_tile(one, g, *pairs)
 
@@ -286,8 +286,8 @@ class _Drive:
         lines = np.arange(n)
         self.block = lines // self.k
         self.blocks = 0 if n <= _ALONE else int(self.block[-1]) + 1
-        self.sign = np.random.default_rng(0).choice([-1.0, 1.0], n)
-        combs = np.where(lines % self.k == np.arange(self.k)[:, None], self.sign, 0.0)
+        self.sign = np.random.default_rng(0).choice([-1.0, 1.0], n)[:, None]
+        combs = np.where(lines % self.k == np.arange(self.k)[:, None], self.sign.T, 0.0)
         blocks = self.block == np.arange(self.blocks)[:, None]
         self.volts = np.concatenate([combs, blocks.astype(float)])
         apart = np.abs(lines[:, None] - lines)
@@ -299,33 +299,41 @@ class _Drive:
         combs, blocks = v[: self.k], v[self.k :]
         own = self._own(combs)
         if self.blocks == 0:
-            return own, self._near(combs, g * own) * self.other
-        far = self._far(blocks, g * own)
+            return own, self._masked(self.other, self._near(combs, g * own))
+        far = self._masked(self.far, self._far(blocks, g * own))
         # What other teeth of a comb leave at a line is known now, and taken off.
-        combs = combs + jnp.einsum(
-            "qci,qcj->cij", self._teeth(far * self.sign[:, None]), self._teeth(g * own), precision=EXACT
-        )
+        left = jnp.einsum("qci,qcj->cij", self._teeth(self._signed(far)), self._teeth(g * own), precision=EXACT)
+        combs = combs + left
         own = self._own(combs)
         current = g * own
-        return own, jnp.where(self.far, self._far(blocks, current), self._near(combs, current)) * self.other
+        found = jnp.where(self.far, self._far(blocks, current), self._near(combs, current))
+        return own, self._masked(self.other, found)
+
+    def _signed(self, x: Float[Array, "n m"]) -> Float[Array, "n m"]:
+        return x * self.sign.astype(x.dtype)
+
+    @staticmethod
+    def _masked(where: np.ndarray, x: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        return jnp.where(where, x, 0)
 
     def _teeth(self, x: Float[Array, "n m"]) -> Float[Array, "teeth k m"]:
         return jnp.pad(x, ((0, self.teeth * self.k - self.n), (0, 0))).reshape(self.teeth, self.k, -1)
 
     def _own(self, combs: Float[Array, "k n m"]) -> Float[Array, "n m"]:
         lines = np.arange(self.n)
-        return combs[lines % self.k, lines] * self.sign.astype(combs.dtype)[:, None]
+        return self._signed(combs[lines % self.k, lines])
 
     def _near(self, combs: Float[Array, "k n m"], current: Float[Array, "n m"]) -> Float[Array, "n n"]:
         """Least squares over the crossing lines of voltages against the currents that cause them."""
-        teeth = self._teeth(current * self.sign.astype(current.dtype)[:, None])
+        teeth = self._teeth(self._signed(current))
         found = -jnp.einsum("cij,qcj->qci", combs, teeth, precision=EXACT).reshape(-1, self.n)[: self.n]
         return _over(found, jnp.sum(current**2, 1)[:, None])
 
     def _far(self, blocks: Float[Array, "b n m"], current: Float[Array, "n m"]) -> Float[Array, "n n"]:
+        """The same for blocks, whose lines share what is found."""
         total = jax.ops.segment_sum(current, self.block, self.blocks)
         found = -jnp.einsum("bij,bj->bi", blocks, total, precision=EXACT)
-        return _over(found, jnp.sum(total**2, 1)[:, None])[self.block] * self.far
+        return _over(found, jnp.sum(total**2, 1)[:, None])[self.block]
 
 
 def _over(x: Array, y: Array) -> Array:
