@@ -7,6 +7,11 @@ from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient as Conju
 from qsynapse_jax.crossbar._effective import certify as certify
 from qsynapse_jax.crossbar._effective import effective_conductance as effective_conductance
 from qsynapse_jax.crossbar._elimination import Elimination as Elimination
+from qsynapse_jax.crossbar._follow import Followed as Followed
+from qsynapse_jax.crossbar._follow import FollowError as FollowError
+from qsynapse_jax.crossbar._follow import error as error
+from qsynapse_jax.crossbar._follow import follow as follow
+from qsynapse_jax.crossbar._follow import renew as renew
 from qsynapse_jax.crossbar._gated import solve_gated as solve_gated
 from qsynapse_jax.crossbar._interleave import interleave as interleave
 from qsynapse_jax.crossbar._laws import AbstractLaw as AbstractLaw
