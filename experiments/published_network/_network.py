@@ -111,7 +111,7 @@ class Hardware:
         signal = images
         for number, (layer, circuit) in enumerate(zip(layers, circuits, strict=True)):
             signal = jax.nn.relu(signal) if number else signal
-            signal = scale * (signal @ self.effective(layer.weight, circuit)) + layer.bias
+            signal = scale * (signal @ self.effective(layer.weight, circuit)) + layer.bias[None]
         return signal
 
 
