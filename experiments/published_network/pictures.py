@@ -1,5 +1,6 @@
 """Picture of the result: `python -m experiments.published_network.pictures` draws it anew from the committed result."""
 
+import math
 from pathlib import Path
 
 from experiments._record import FOLDER, read_result
@@ -17,14 +18,14 @@ def draw(record: Record, folder: Path) -> None:
     axes = figure.subplots()
     found = {one.name.removeprefix("accuracy_"): one for one in record.figures if one.name.startswith("accuracy_")}
     tiles = [name for name in found if name.startswith("offset_tile_") and name.split("_")[2] == name.split("_")[-1]]
-    for names, label, mark in (
-        (tiles, "ours, one cell a weight", "o-"),
-        (["differential_tile_64"], "ours, pairs of cells", "*"),
-        (["offset_tile_64_published_start"], "ours, from the published start", "o"),
+    for names, label, mark, color in (
+        (tiles, "ours, one cell a weight", "o-", "C0"),
+        (["differential_tile_64"], "ours, pairs of cells", "*", "C2"),
+        (["offset_tile_64_published_start"], "ours, from the published start", "o", "C1"),
     ):
         x = [int(name.split("_")[2]) for name in names]
-        y, error = [found[name].ours for name in names], [found[name].spread or 0 for name in names]
-        color = "C0" if mark == "o-" else "C2" if mark == "*" else "C1"
+        y = [math.nan if (ours := found[name].ours) is None else ours for name in names]
+        error = [found[name].spread or 0.0 for name in names]
         axes.errorbar(x, y, error, fmt=mark, color=color, markersize=9 if mark == "*" else 6, label=label, zorder=3)
     axes.plot(list(LOOP), [one.exact for one in LOOP.values()], "k.--", label="published, iterated solution")
     for number, (name, networks) in enumerate(CLOSED_FORMS.items()):
