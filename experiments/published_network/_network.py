@@ -85,7 +85,7 @@ class Hardware:
         padded = jnp.pad(matrix, ((-rows % wl, 0), (0, -cols % bl)))
         return padded.reshape(-(-rows // wl), wl, -1, bl).swapaxes(1, 2).reshape(-1, wl, bl)
 
-    def join(self, tiles: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    def join(self, tiles: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """The matrix of `shape` whose tiles these are."""
         (rows, cols), (wl, bl) = shape, self._shape(shape)
         down = -(-rows // wl)
