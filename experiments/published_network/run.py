@@ -27,7 +27,7 @@ REACH = {
 # That costs the same for any batch.
 ONE_ARRAY = Case(784, skew=200.0, scale=8.0, rate=2.5e-3, batch=512, epochs=4, every=0)
 CASES = {
-    "offset_tile_32": Case(32),
+    "offset_tile_32": Case(32, skew=5.0, scale=0.5, epochs=4),
     "offset_tile_64": Case(64),
     "offset_tile_128": Case(128, skew=40.0),
     "offset_tile_784": ONE_ARRAY,
