@@ -90,6 +90,22 @@ bench: $(STAMP)  ## run every benchmark in experiments/bench
 	done; \
 	[ -n "$$found" ] || echo "There is no benchmark in experiments/bench."
 
+# The longest of them that a GPU is made for, within ten minutes: what is cut off after its share is missing, and said.
+bench-gpu: $(STAMP)  ## run the benchmarks on a GPU into experiments/bench/gpu, within ten minutes
+	@$(BIN)/python -c 'import sys, jax; sys.exit(jax.default_backend() == "cpu" and \
+	    "make: JAX finds no GPU here. Install its plugin: $(BIN)/python -m pip install -e .[cuda]")'
+	@set -e; mkdir -p experiments/bench/gpu; \
+	bench() { \
+	    name=$$1; limit=$$2; shift 2; echo "== experiments.bench.$$name"; \
+	    timeout "$$limit" $(BIN)/python -m "experiments.bench.$$name" "$$@" --out "experiments/bench/gpu/$$name.json" \
+	        >"experiments/bench/gpu/$$name.txt" 2>&1 || echo "make: $$name ended early, see experiments/bench/gpu/$$name.txt"; \
+	    cat "experiments/bench/gpu/$$name.txt"; \
+	}; \
+	bench effective 180 --budget 1; \
+	bench gradient 150 --budget 1; \
+	bench compile 150 --repeats 1; \
+	bench training 110 --budget 4
+
 reproduce: $(STAMP)  ## run every experiment in full and remake the tables (QSYNAPSE_DATA=DIR for MNIST)
 	@$(BIN)/python -m experiments all
 	@$(BIN)/python -m experiments tables
@@ -137,4 +153,4 @@ clean:  ## remove the environments, the caches and the build outputs
 	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo test test-slow test-all lint type check bench reproduce notebooks test-newest clean
+.PHONY: help install demo test test-slow test-all lint type check bench bench-gpu reproduce notebooks test-newest clean

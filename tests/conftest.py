@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     as_users_do = "optimized" in str(config.getoption("markexpr")).replace("not optimized", "")
     if not as_users_do and QUICK not in flags:
         os.environ["XLA_FLAGS"] = f"{QUICK} {flags}".strip()
+    # The cache folder of whoever runs the tests is theirs: no command of a test looks there, or leaves a thing.
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"
+    jax.config.update("jax_enable_compilation_cache", False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

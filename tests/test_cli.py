@@ -45,7 +45,11 @@ def refused(capsys, *arguments):
 @contextlib.contextmanager
 def compiled_into(cache):
     """Programs that JAX compiles meanwhile go into a folder, from which other processes can take them."""
-    changed = {"jax_compilation_cache_dir": str(cache), "jax_persistent_cache_min_compile_time_secs": 0.0}
+    changed = {
+        "jax_enable_compilation_cache": True,
+        "jax_compilation_cache_dir": str(cache),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
     before = {name: jax.config.values[name] for name in changed}
     try:
         for name, value in changed.items():
@@ -234,6 +238,7 @@ def killed(arguments, number, seconds, cache):
     """What is left of a process that gets a signal after so many seconds, if it is not done before; and its status."""
     program = f"from qsynapse_jax.cli import main; main({arguments!r})"
     environment = os.environ | {
+        "JAX_ENABLE_COMPILATION_CACHE": "1",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from qsynapse_jax._arrays import write_arrays
 from qsynapse_jax._fields import quantity
+from qsynapse_jax.cli._cache import Cache
 from qsynapse_jax.cli._output import check_output_file, print_line, print_written
 from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve, to_spice
 
@@ -46,6 +47,7 @@ class Solve:
     """Relative residual at which to stop; 1e-7 in float32 and 1e-13 in float64 where not given."""
     max_steps: int | None = None
     """Steps after which to give up; 200 + 20 (word lines + bit lines) where not given."""
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         circuit = read_circuit(self.file)
@@ -83,6 +85,7 @@ class Spice:
     """The circuit, an .npz file as for `qsynapse solve`, with one vector of voltages."""
     out: Path | None = None
     """The netlist; beside the input with the ending .cir where not given."""
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         circuit = read_circuit(self.file)

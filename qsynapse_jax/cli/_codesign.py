@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from qsynapse_jax import plot
+from qsynapse_jax.cli._cache import Cache
 from qsynapse_jax.cli._run import Output, run_study
 from qsynapse_jax.studies import CodesignConfig, CodesignResult, run_codesign
 
@@ -20,6 +21,7 @@ class Codesign:
 
     config: Annotated[CodesignConfig, tyro.conf.arg(name="")] = field(default_factory=CodesignConfig)
     output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=lambda: Output(Path("runs/codesign")))
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         elsewhere = f"Its tables are in {self.output.out / 'result.json'}."

@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 import qsynapse_jax
+from qsynapse_jax.cli._cache import kept_programs
 from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
                 description=_DESCRIPTION,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
-            command.run(Console())
+            with kept_programs(command.cache, lambda text: _say(text, style=None)):
+                command.run(Console())
         except BrokenPipeError:
             _leave_quietly()
         except (Exception, KeyboardInterrupt) as error:
@@ -101,8 +103,8 @@ def _leave_quietly() -> NoReturn:
     sys.exit(128 + getattr(signal, "SIGPIPE", 13))
 
 
-def _say(text: str) -> None:
-    Console(stderr=True).print(f"qsynapse: {text}", style="red", highlight=False, markup=False, soft_wrap=True)
+def _say(text: str, style: str | None = "red") -> None:
+    Console(stderr=True).print(f"qsynapse: {text}", style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _notes(error: BaseException) -> str:

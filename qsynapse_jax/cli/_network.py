@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from qsynapse_jax import plot
+from qsynapse_jax.cli._cache import Cache
 from qsynapse_jax.cli._output import print_line
 from qsynapse_jax.cli._run import Output, print_table, run_study
 from qsynapse_jax.studies import NetworkConfig, NetworkResult, evaluate_run, run_network
@@ -22,6 +23,7 @@ class Demo:
     seed: int = 0
     """Seed of initial weights and sample order."""
     output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=lambda: Output(Path("runs/demo")))
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         print_line(console, "Wires of a 7-10 nm process with a transistor per cell (NeuroSim V1.3 geometry).")
@@ -34,6 +36,7 @@ class Train:
 
     config: Annotated[NetworkConfig, tyro.conf.arg(name="")] = field(default_factory=NetworkConfig)
     output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=lambda: Output(Path("runs/train")))
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         _train(self.config, self.output, console)
@@ -45,6 +48,7 @@ class Evaluate:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Output folder of `qsynapse demo` or `qsynapse train`."""
+    cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
         table, notes = evaluate_run(self.folder)

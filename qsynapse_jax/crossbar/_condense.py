@@ -12,14 +12,13 @@ and currents i they share follow from  v = E_a x_a - R_a i,  i = C_b v + E_b^T x
 
     v = X (E_a x_a - R_a E_b^T x_b),    X = (1 + R_a C_b)^-1
 
-which is always regular: R and C are positive semidefinite. Three stages use it:
+which is always regular: R and C are positive semidefinite. Two stages use it:
 
-- strips: a word line and 8 (or 16) of its cells are a ladder, condensed in closed form (`_strips`);
-- panels: strips are joined in pairs over their 8 bit lines, pairs in pairs and so on to whole bit lines (`_join`);
-- sweep: panels are absorbed from the far end over all word lines (`_absorb`). Only conductances A remain, and for
-  every finished bit line the row T of its terminal currents per volt on the word lines: minus the answer, in the end.
+- strips: a word line and 3 or 4 of its cells are a ladder, condensed in closed form (`_strips`);
+- joins: strips are joined in pairs over their bit lines, then pairs in pairs over word or bit lines, so that parts
+  stay about square, up to the whole array (`_join`). Ports at far ends are dropped as soon as nothing lies beyond.
 
-All but the strips is matrix products. Their cost for N x N cells is about 12 N^4 / 8 + 200 N^3 operations.
+All but the strips is matrix products: for N x N cells about 100 N^3 operations, and 25 N^2 numbers at a time.
 
 Derivative. A condensed H is the stationary value of a quadratic form in what was eliminated, hence
 dH = sum over the parts of P^T dH_part P with P the part's port values as a linear map of the remaining ports: no
@@ -27,27 +26,33 @@ derivative of the inverse is needed. For a strip the parts are resistors: dK = u
 written so that transposing them, as reverse mode does, gives products of operands as they lie in memory: XLA's CPU
 products are several times slower when the first operand has to be transposed.
 
-Symmetry. A tangent of H (or A) may be any matrix with the right symmetric part, which saves half of the products; all
+Symmetry. A tangent of H may be any matrix with the right symmetric part, which saves half of the products; all
 that reads one reads its symmetric part. This holds for every order of derivative, and all cotangents are symmetric.
 """
 
 from functools import partial
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from qsynapse_jax.crossbar._matrices import Matrices, inverse, mm, mmt, small_inverse, tmm, transposed
+from qsynapse_jax.crossbar._join import join
+from qsynapse_jax.crossbar._matrices import Matrices, transposed
+from qsynapse_jax.crossbar._strips import strips
 
-# Cells treated at once: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their overhead.
+# Cells treated at once on a CPU: 4 tiles of 64 x 64. More leave the caches, fewer leave the small loops to their
+# overhead.
 _TOGETHER = 4 * 64 * 64
 
-# Word lines up to which all panels are made at once: a panel of n lines has (2 n + 16)^2 numbers, all of them
-# together are 260 arrays at 1024 lines.
-_MOST_TOGETHER = 256
+# Cells treated at once elsewhere: 1024 such tiles, whose gradient keeps about 2 GB.
+_TOGETHER_ELSEWHERE = 256 * _TOGETHER
+
+# Lines of a leaf, at most: the cells of a strip, and the strips that are joined before parts grow both ways. With 8 the
+# first joins do twice the work per cell.
+_LEAF = 4
 
 
 def compile_lines(
@@ -70,11 +75,19 @@ def compile_lines(
     return _differentiable(*tiles).reshape(g.shape)
 
 
-def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
-    tiles = (g, r_word, r_bit)
+def _all(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
+    """In groups that stay in the caches on a CPU, all arrays at once on an accelerator, if they are not too many."""
     count, n_word, n_bit = g.shape
-    groups = -(-count // max(1, _TOGETHER // (n_word * n_bit)))
-    if groups <= 1:
+    if count * n_word * n_bit <= _TOGETHER or count == 1:
+        return _condense(g, r_word, r_bit)
+    ways = {"cpu": partial(_in_groups, _TOGETHER), "default": partial(_in_groups, _TOGETHER_ELSEWHERE)}
+    return jax.lax.platform_dependent(g, r_word, r_bit, **ways)
+
+
+def _in_groups(cells: int, *tiles: Matrices) -> Matrices:
+    count, n_word, n_bit = tiles[0].shape
+    groups = -(-count // max(1, cells // (n_word * n_bit)))
+    if groups == 1:
         return _condense(*tiles)
     # Groups of tiles in turn; the derivative condenses each group once more instead of keeping what all of them
     # leave behind, some megabytes per tile: 108 tiles of 64 x 64 with their gradient take half the time.
@@ -87,7 +100,7 @@ def _in_groups(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
 
 
 # Arrays under `vmap` are taken in groups too. JAX has no reverse mode for such a rule, so derivatives go around it.
-_batched = jax.custom_batching.custom_vmap(_in_groups)
+_batched = jax.custom_batching.custom_vmap(_all)
 
 
 @_batched.def_vmap
@@ -108,7 +121,7 @@ def _differentiable_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
         tiles = list(primals)
         for k, a in zip(moving, moved, strict=True):
             tiles[k] = a
-        return _in_groups(*tiles)
+        return _all(*tiles)
 
     return jax.jvp(of_moving, [primals[k] for k in moving], [tangents[k] for k in moving])
 
@@ -116,189 +129,102 @@ def _differentiable_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 _differentiable.defjvp(_differentiable_jvp, symbolic_zeros=True)
 
 
-def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
-    g, r_word, r_bit = g[:, ::-1], r_word[:, ::-1], r_bit[:, ::-1]  # index 0: the near ends of both kinds of line
-    tall = g.shape[1] > g.shape[2]
-    if tall:  # the sweep inverts matrices of the driven side: by reciprocity let it be the shorter
-        g, r_word, r_bit = transposed(g), transposed(r_bit), transposed(r_word)
-    # Bit lines in a panel: the sweep costs 1/edge, joining strips edge. At 64 lines 4 and 16 take 1.7 times as long as
-    # 8; at 128, 16 saves 1/8 of the gradient.
-    edge = 8 if g.shape[1] <= 96 else 16
-    g_eff = _sweep(g, r_word, r_bit, edge)[:, : g.shape[1], : g.shape[2]]
-    return (transposed(g_eff) if tall else g_eff)[:, ::-1]
+class _Parts(NamedTuple):
+    """Equal parts of arrays, and the order of their ports.
 
-
-# --- strips: one word line, `edge` cells -----------------------------------------------------------------------------
-
-
-def _ladder(g: Float[Array, "edge n"], r: Float[Array, "edge n"]) -> tuple[Array, Array, Array, Array]:
-    """A word line with cells to ground, seen from its near end.
-
-    Returns its input conductance [S], the voltage transfers t from node to node, the nodes' resistances d to ground
-    with the near end grounded [ohm], and the conductances of the cells in series with the rest [S]: all of them sums
-    of positive terms.
+    First the near ends of the lines along which parts are joined; then those of all other lines, group by group, near
+    ends and far ends; then the far ends of the former. Where nothing is beyond, there are no far ends.
     """
-    zero = jnp.zeros_like(g[0])
 
-    def from_far(beyond: Array, cell: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        g, r = cell
-        transfer = 1 / (1 + r * (g + beyond))
-        return (g + beyond) * transfer, (transfer, beyond)
+    h: Float[Array, "rows columns tiles ports ports"]
+    lines: int  # along which parts are joined
+    ends: int  # of each of them
+    groups: int
+    crossing: int  # other lines, in each group
+    crossing_ends: int
 
-    def from_near(before: Array, cell: tuple[Array, Array]) -> tuple[Array, Array]:
-        g, r = cell
-        before = before + r
-        return before / (1 + before * g), before
+    def joined(self, axis: int) -> "_Parts":
+        """Two and two of them along an axis of `h`."""
+        h, count = self.h, self.h.shape[axis] // 2
+        shape = (*h.shape[:axis], count, *h.shape[axis + 1 : 3])
+        halves = jax.lax.split(h.reshape(*shape[: axis + 1], 2, *h.shape[axis + 1 :]), (1, 1), axis + 1)
+        near, far = (x.reshape(-1, *h.shape[3:]) for x in halves)
+        last = count == 1
+        h = join(near, far, self.lines, self.lines if last else 0)
+        return self._replace(h=h.reshape(*shape, *h.shape[1:]), ends=1 if last else 2, groups=2 * self.groups)
 
-    g_in, (transfer, beyond) = jax.lax.scan(from_far, zero, (g, r), reverse=True)
-    _, before = jax.lax.scan(from_near, zero, (g, r))
-    load = 1 / (1 + before * (g + beyond))
-    return g_in, transfer, before * load, g * (1 + before * beyond) * load
+    def turned(self) -> "_Parts":
+        """The same for joining along the other lines."""
+        h = self.h
+        for axis in (3, 4):
+            near, ends, far = self._split(h, axis)
+            first, *other = (
+                x.reshape(*h.shape[:axis], -1, *h.shape[axis + 1 :])
+                for x in jax.lax.split(ends, (1,) * self.crossing_ends, axis + 1)
+            )
+            h = jnp.concatenate([first, near, *far, *other], axis)
+        return _Parts(h, self.groups * self.crossing, self.crossing_ends, 1, self.lines, self.ends)
 
+    def without(self, ends: int, groups: int, crossing_ends: int) -> "_Parts":
+        """Without ends that carry nothing, and without groups of lines that are none."""
+        h = self.h
+        for axis in (3, 4):
+            near, middle, far = self._split(h, axis)
+            middle = jax.lax.slice_in_dim(middle, 0, groups, axis=axis)
+            middle = jax.lax.slice_in_dim(middle, 0, crossing_ends, axis=axis + 1)
+            middle = middle.reshape(*h.shape[:axis], -1, *h.shape[axis + 1 :])
+            h = jnp.concatenate([near, middle, *far[: ends - 1]], axis)
+        return self._replace(h=h, ends=ends, groups=groups, crossing_ends=crossing_ends)
 
-def _strip_solve(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_first: bool) -> tuple[Array, Array, Array]:
-    """H of strips without bit-line segments; ports (bits, near, far) or (near, far, bits).
-
-    With N the resistances between nodes, N_jk = d_j t_j+1 ... t_k, the near end taken as a node with d = 1 and the far
-    end as one more tap of the last node, H_jk = -w_j N_jk w_k off the diagonal, w = (1, g, -1).
-    """
-    n, edge = g.shape
-    g_in, transfer, d, own = (x.T for x in _ladder(g.T, r.T))
-    one = jnp.ones((n, 1), g.dtype)
-    along = np.arange(1, edge + 1)  # the ports' places along the line
-    place = np.array([*along, 0, edge + 1] if bits_first else [0, edge + 1, *along])
-
-    def ports(near: Array, bits: Array, far: Array) -> Array:
-        return jnp.concatenate([bits, near, far] if bits_first else [near, far, bits], 1)
-
-    w, first = ports(one, g, -one), ports(one, d, d[:, -1:])
-    low, high = np.minimum.outer(place, place), np.maximum.outer(place, place)
-    nodes = jnp.where((place[:, None] <= place)[None], first[:, :, None], first[:, None])
-    for k in along:
-        nodes = nodes * jnp.where(((low < k) & (k <= high))[None], transfer[:, k - 1, None, None], 1)
-    # XLA would compute `nodes` again in everything that reads it; it keeps the result of a product.
-    nodes = mm(nodes, jnp.broadcast_to(jnp.eye(edge + 2, dtype=g.dtype), nodes.shape))
-    diagonal = ports(g_in[:, None], own, -d[:, -1:])
-    h = jnp.where(np.eye(edge + 2, dtype=bool)[None], diagonal[:, :, None], -w[:, :, None] * nodes * w[:, None])
-    return h, nodes, w
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _strips(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_first: bool) -> Matrices:
-    return _strip_solve(g, r, bits_first)[0]
+    def _split(self, h: Array, axis: int) -> tuple[Array, Array, list[Array]]:
+        shape = (self.groups, self.crossing_ends, self.crossing)
+        near, middle, *far = jax.lax.split(h, (self.lines, prod(shape), self.lines)[: self.ends + 1], axis)
+        return near, middle.reshape(*h.shape[:axis], *shape, *h.shape[axis + 1 :]), far
 
 
-@_strips.defjvp
-def _strips_jvp(bits_first: bool, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    (g, r), (dg, dr) = primals, tangents
-    h, nodes, w = _strip_solve(g, r, bits_first)
-    n, edge = dg.shape
-    bits, far = (slice(0, edge), edge + 1) if bits_first else (slice(2, None), 1)
-    eye = np.eye(edge + 2)
-    across = nodes[:, bits] * w[:, None] - jnp.asarray(eye[None, bits], w.dtype)  # cell voltages per unit input
-    beyond = jnp.broadcast_to(jnp.asarray(np.triu(np.ones((edge, edge))), w.dtype), (n, edge, edge))
-    along = jnp.asarray(eye[None, None, far], w.dtype) - mm(beyond, h[:, bits])  # segment currents
-    fields = jnp.concatenate([across, along], 1)
-    return h, tmm(fields, jnp.concatenate([dg, -dr], 1)[:, :, None] * fields)
+def _leaves(n: int) -> tuple[int, int]:
+    """In how many leaves `n` lines are cut, a power of two, and how many lines a leaf has."""
+    count = 1
+    while -(-n // count) > _LEAF:
+        count *= 2
+    return count, -(-n // count)
 
 
-# --- panels: strips joined over their bit lines -----------------------------------------------------------------------
-
-
-def _join_solve(a: Array, e: Array, et: Array, r: Array, c: Array, f: Array, ft: Array, o: Array) -> tuple[Array, ...]:
-    """Near part [[a, et], [e, -r]], far part [[c, f], [ft, o]]: H, and the shared v and i as maps of its ports."""
-    near, far = a.shape[-1], o.shape[-1]
-    x = small_inverse(jnp.eye(r.shape[-1], dtype=a.dtype)[None] + mm(r, c))
-    v = mm(x, jnp.concatenate([e, -mm(r, f)], 2))
-    i = mm(c, v) + jnp.pad(f, ((0, 0), (0, 0), (near, 0)))
-    upper = jnp.pad(a, ((0, 0), (0, 0), (0, far))) + mm(et, i)
-    lower = jnp.pad(o, ((0, 0), (0, 0), (near, 0))) + mm(ft, v)
-    return jnp.concatenate([upper, lower], 1), v, i
-
-
-@jax.custom_jvp
-def _join(
-    a: Matrices, e: Matrices, et: Matrices, r: Matrices, c: Matrices, f: Matrices, ft: Matrices, o: Matrices
-) -> Matrices:
-    return _join_solve(a, e, et, r, c, f, ft, o)[0]
-
-
-@_join.defjvp
-def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    da, de, det, dr, dc, df, dft, do = tangents
-    near, far = da.shape[-1], do.shape[-1]
-    h, v, i = _join_solve(*primals)
-    dv = jnp.pad(de + transposed(det), ((0, 0), (0, 0), (0, far))) - mmt(dr, transposed(i))
-    di = jnp.pad(df + transposed(dft), ((0, 0), (0, 0), (near, 0))) + mmt(dc, transposed(v))
-    apart = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))], 1)
-    return h, apart + tmm(i, dv) + tmm(v, di)
-
-
-def _pairs(near: Any, far: Any) -> Matrices:
-    """Two strips (g, r_word, r_bit) one above the other, each with its bit-line segments on its near side.
-
-    A segment in series with its cell is one conductance, g / (1 + g r), at the voltage v - r i_far; so the strip's far
-    bit ports are near ones scaled by -r, plus the wires themselves.
-    """
-    (g1, word1, r1), (g2, word2, r2) = near, far
-    edge = g1.shape[-1]
-    h1 = _strips(g1 / (1 + g1 * r1), word1, True)
-    h2 = _strips(g2 / (1 + g2 * r2), word2, False)
-    eye = jnp.eye(edge + 2, dtype=g1.dtype)[None]
-    bits1, bits2 = slice(0, edge), slice(2, None)
-    r1c, r1r = r1[:, :, None], r1[:, None]
-    scale = jnp.pad(-r2, ((0, 0), (2, 0)), constant_values=1)
-    wires = jnp.pad(r2, ((0, 0), (2, 0)))
-    return _join(
-        h1,
-        eye[:, bits1] - r1c * h1[:, bits1],
-        eye[:, :, bits1] - h1[:, :, bits1] * r1r,
-        r1c * (eye[:, bits1, bits1] - h1[:, bits1, bits1] * r1r),
-        h2[:, bits2, bits2],
-        h2[:, bits2] * scale[:, None] + eye[:, bits2],
-        h2[:, :, bits2] * scale[:, :, None] + eye[:, :, bits2],
-        scale[:, :, None] * h2 * scale[:, None] - eye * wires[:, None],
-    )
-
-
-def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Float[Array, "panels tiles ports ports"]:
-    """Panels of `edge` whole bit lines; ports: near bits, then near and far end of each word line in turn."""
+def _leaf(g: Matrices, r_word: Matrices, r_bit: Matrices) -> _Parts:
+    """Leaves, from strips of one word line; to be joined along bit lines."""
     tiles, n_word, n_bit = g.shape
-    rows = max(4, 1 << (n_word - 1).bit_length())
-    panels = -(-n_bit // edge)
+    (rows, high), (columns, wide) = _leaves(n_word), _leaves(n_bit)
+    full = 1 << (high - 1).bit_length()
 
     def arranged(a: Array) -> Array:
         # Beyond the far ends r = 0 and g = 0: exact.
-        a = jnp.pad(a, ((0, 0), (0, rows - n_word), (0, panels * edge - n_bit)))
-        return jnp.transpose(a.reshape(tiles, rows, panels, edge), (1, 2, 0, 3)).reshape(-1, edge)
+        if a.shape[1:] != (rows * high, columns * wide):
+            a = jnp.pad(a, ((0, 0), (0, rows * high - n_word), (0, columns * wide - n_bit)))
+        if full > high:
+            a = jnp.pad(a.reshape(tiles, rows, high, -1), ((0, 0), (0, 0), (0, full - high), (0, 0)))
+        return jnp.transpose(a.reshape(tiles, rows * full, columns, wide), (1, 2, 0, 3)).reshape(-1, wide)
 
-    def halves(a: Array) -> list[Array]:
-        a = a.reshape(rows // 2, 2, panels * tiles, *a.shape[1:])
-        return [a[:, k].reshape(-1, *a.shape[3:]) for k in (0, 1)]
-
-    near, far = zip(*(halves(arranged(a)) for a in (g, r_word, r_bit)), strict=True)
-    h = _pairs(near, far)
-    rows //= 2
-    while rows > 1:
-        h1, h2 = halves(h)
-        if rows == 2:  # nothing lies beyond the far ends of the bit lines
-            h2 = h2[:, :-edge, :-edge]
-        own, shared, first, rest = slice(None, -edge), slice(-edge, None), slice(None, edge), slice(edge, None)
-        h = _join(
-            h1[:, own, own],
-            h1[:, shared, own],
-            h1[:, own, shared],
-            -h1[:, shared, shared],
-            h2[:, first, first],
-            h2[:, first, rest],
-            h2[:, rest, first],
-            h2[:, rest, rest],
-        )
-        rows //= 2
-    return h.reshape(panels, tiles, *h.shape[1:])
+    h = strips(*(arranged(x) for x in (g, r_word, r_bit)))
+    parts = _Parts(h.reshape(rows * full, columns, tiles, *h.shape[1:]), wide, 2, 1, 1, 2)
+    while parts.h.shape[0] > rows:
+        parts = parts.joined(0)
+    ends = 1 if rows == 1 else 2, high, 1 if columns == 1 else 2
+    return parts if ends == (parts.ends, parts.groups, parts.crossing_ends) else parts.without(*ends)
 
 
-# --- sweep: panels absorbed over all word lines -----------------------------------------------------------------------
+def _condense(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrices:
+    n_word, n_bit = g.shape[1:]
+    parts = _leaf(*(x[:, ::-1] for x in (g, r_word, r_bit)))  # index 0: the near ends of both kinds of line
+    axis = 0
+    while parts.h.shape[0] * parts.h.shape[1] > 1:
+        # The longer lines are shared, so that parts stay square, but for a second join: turning costs a copy.
+        longer = parts.groups * parts.crossing > parts.lines
+        if parts.h.shape[axis] == 1 or (longer and parts.h.shape[1 - axis] > 1):
+            parts, axis = parts.turned(), 1 - axis
+        parts = parts.joined(axis)
+    h = _symmetric(parts.h[0, 0])
+    words, bits = (slice(parts.lines, None), slice(0, parts.lines))[:: 1 if axis == 0 else -1]
+    return -h[:, words, bits][:, :n_word, :n_bit][:, ::-1]
 
 
 @jax.custom_jvp
@@ -310,81 +236,3 @@ def _symmetric(h: Array) -> Array:
 @_symmetric.defjvp
 def _symmetric_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     return primals[0], 0.5 * (tangents[0] + transposed(tangents[0]))
-
-
-def _absorb_solve(a: Array, t: Array, c: Array, e: Array, et: Array, r: Array, cb: Array, eb: Array) -> tuple[Any, ...]:
-    eye = jnp.eye(a.shape[-1], dtype=a.dtype)[None]
-    x = inverse(eye + mm(r, a))
-    v = mm(x, e)
-    i = mm(a, v)
-    # Of T v only the change is left to the product: as a plain product it was float32's largest error, 5e-6 at 128.
-    return (c + mm(et, i), t + mm(t, v - eye), cb + mm(eb, i)), x, v, i
-
-
-@jax.custom_jvp
-def _absorb(
-    a: Matrices, t: Matrices, c: Matrices, e: Matrices, et: Matrices, r: Matrices, cb: Matrices, eb: Matrices
-) -> tuple[Array, Array, Array]:
-    """A and T with the panel [[c, et], [e, -r]], whose bit lines carry cb v_near + eb i_far, put in front of them."""
-    return _absorb_solve(a, t, c, e, et, r, cb, eb)[0]
-
-
-@_absorb.defjvp
-def _absorb_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """As everywhere; by reciprocity i and v per volt on a bit line, finished or new, are rows of T X and its like."""
-    a, t, _, _, _, r, _, eb = primals
-    da, dt, dc, de, _, dr, dcb, deb = tangents
-    out, x, v, i = _absorb_solve(*primals)
-    tx, v_new = mm(t, x), mm(x, transposed(eb))
-    i_old, v_old, i_new = transposed(tx), -transposed(mm(tx, r)), mm(a, v_new)
-    vt, it = transposed(v), transposed(i)
-    dv = mmt(0.5 * (da + transposed(da)), vt)
-    di = de - mmt(dr, it)
-    return out, (
-        dc + tmm(i, di + de) + tmm(v, dv),
-        mmt(dt, vt) + tmm(i_old, di) + tmm(v_old, dv),
-        dcb + mmt(deb, it) + tmm(i_new, di) + tmm(v_new, dv),
-    )
-
-
-def _blocks(h: Float[Array, "*panels tiles ports ports"], n_word: int, edge: int) -> tuple[Array, ...]:
-    """The parts of panels that `_absorb` takes, over the word lines that are there."""
-    rows = (h.shape[-1] - edge) // 2
-    keep = min(rows, n_word + -n_word % 8)
-    h = _symmetric(h)
-    words = h[..., edge:, edge:].reshape(*h.shape[:-2], rows, 2, rows, 2)[..., :keep, :, :keep, :]
-    bits = h[..., :edge, edge:].reshape(*h.shape[:-2], edge, rows, 2)[..., :keep, :]
-    return (
-        words[..., 0, :, 0],
-        words[..., 1, :, 0],
-        words[..., 0, :, 1],
-        -words[..., 1, :, 1],
-        bits[..., 0],
-        bits[..., 1],
-    )
-
-
-def _sweep(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Matrices:
-    tiles, n_word, n_bit = g.shape
-    panels, keep = -(-n_bit // edge), n_word + -n_word % 8
-    keep = min(keep, max(4, 1 << (n_word - 1).bit_length()))
-    together = n_word <= _MOST_TOGETHER
-    if together:
-        parts = _blocks(_panels(g, r_word, r_bit, edge), n_word, edge)
-    else:
-        padded = (jnp.pad(x, ((0, 0), (0, 0), (0, panels * edge - n_bit))) for x in (g, r_word, r_bit))
-        parts = tuple(jnp.moveaxis(x.reshape(tiles, n_word, panels, edge), 2, 0) for x in padded)
-
-    def step(state: tuple[Array, Array], x: tuple[Any, ...]) -> tuple[tuple[Array, Array], None]:
-        at, parts = x
-        panel = parts if together else _blocks(_panels(parts[0], parts[1], parts[2], edge)[0], n_word, edge)
-        a, t, new = _absorb(*state, *panel)
-        return (a, jax.lax.dynamic_update_slice_in_dim(t, new, at, 1)), None
-
-    # Like `g`: inside `jax.shard_map` a loop must start with what differs between devices if it ends so.
-    zero = jnp.zeros_like(g[:, :1, :1])
-    start = (jnp.broadcast_to(zero, (tiles, keep, keep)), jnp.broadcast_to(zero, (tiles, panels * edge, keep)))
-    at = np.arange(panels, dtype=np.int32) * np.int32(edge)
-    # One after another, panels are made again for the derivative, too.
-    (_, t), _ = jax.lax.scan(step if together else jax.checkpoint(step), start, (at, parts), reverse=True)
-    return -transposed(t)

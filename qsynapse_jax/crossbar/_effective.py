@@ -43,9 +43,12 @@ from qsynapse_jax.crossbar._validation import (
 )
 from qsynapse_jax.crossbar._wires import Wires
 
-# Numbers that the solves of all lines keep at a time: 4 tiles of 64 x 64, whose working set (about five arrays of
+# Numbers that solves of all lines keep at a time on a CPU: 4 tiles of 64 x 64, whose working set (about five arrays of
 # wl x wl x bl numbers each) stays in cache. On two cores 4 were 1.6 times faster than 1 and 2.3 times than 108.
 _AT_ONCE = 4 * 64**3
+
+# The same elsewhere, where a group after another is so many launches more: about 5 GB.
+_AT_ONCE_ELSEWHERE = 256 * _AT_ONCE
 
 # Random inputs of a certificate. An error in any entry shows in all of them, so a few are as good as many.
 _WITNESSES = 4
@@ -85,7 +88,7 @@ def effective_conductance(
 
     Accuracy: by elimination within 2e-6 of the largest entry in float32 and 1e-12 in float64, whatever the drop.
 
-    Cost: by elimination about 1.5 N^4 + 200 N^3 operations for N lines; a gradient two to three times that. One solve
+    Cost: by elimination about 100 N^3 operations for N lines; a gradient two to three times that. One solve
         per line costs 4 N^4 operations per iteration and five arrays of N^3 numbers.
     """
     g = as_working(g, "g")
@@ -158,11 +161,7 @@ def _compile_circuit(
         g_eff = tolerance.solver.condense(tiles, wires).reshape(g.shape)
         converged, error = jnp.ones(len(tiles), bool), jnp.zeros(len(tiles), g.dtype)
     else:
-        at_once = max(1, _AT_ONCE // (min(g.shape[-2:]) * g.shape[-2] * g.shape[-1]))
-        one = partial(_g_eff, tolerance, z=z)
-        # Without a loop where none is needed: JAX takes a loop's derivative by rules of its own only once, so that
-        # reverse over reverse mode would not get through.
-        solved = jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
+        solved = _by_lines(tolerance, tiles, z)
         g_eff, converged, error = solved[0].reshape(g.shape), solved[1] > 0, solved[2]
     accurate = error <= promised(tolerance, g)
     result = outcome(
@@ -180,6 +179,23 @@ def _compile_circuit(
     sound = (converged & accurate).reshape(g.shape[:-2]) & jnp.all(jnp.isfinite(g_eff) & (g >= 0), axis=(-2, -1))
     sound &= (result != RESULTS.bad_wires) & (result != RESULTS.unexpected_opens)
     return g_eff * jnp.where(sound, 1.0, jnp.nan).astype(g.dtype)[..., None, None], result
+
+
+def _by_lines(tolerance: Tolerance, tiles: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One solve per line, of as many tiles at once as suits the platform."""
+    each = min(tiles.shape[1:]) * tiles.shape[1] * tiles.shape[2]
+
+    def grouped(numbers: int, tiles: jax.Array, z: Impedance) -> tuple[jax.Array, jax.Array, jax.Array]:
+        at_once = max(1, numbers // each)
+        one = partial(_g_eff, tolerance, z=z)
+        # Without a loop where none is needed: JAX takes a loop's derivative by rules of its own only once, so that
+        # reverse over reverse mode would not get through.
+        return jax.vmap(one)(tiles) if len(tiles) <= at_once else jax.lax.map(one, tiles, batch_size=at_once)
+
+    if len(tiles) <= max(1, _AT_ONCE // each):
+        return grouped(_AT_ONCE, tiles, z)
+    ways = {"cpu": partial(grouped, _AT_ONCE), "default": partial(grouped, _AT_ONCE_ELSEWHERE)}
+    return jax.lax.platform_dependent(tiles, z, **ways)
 
 
 def _line_voltages(line: str, tolerance: Tolerance, g: jax.Array, z: Impedance) -> tuple[jax.Array, OperatingPoint]:

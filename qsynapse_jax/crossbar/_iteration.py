@@ -47,10 +47,9 @@ def iterate(
     x: Cells,
     *,
     target: Float[Array, " batch"],
-    chosen: Bool[Array, ""],
     limits: Limits,
 ) -> Ended:
-    """Conjugate gradients for every right-hand side at once, from `x` with `residual` on; none unless `chosen`.
+    """Conjugate gradients for every right-hand side at once, from `x` with `residual` on.
 
     In an inner product <r, M r>: `dual` gives M r last, after what else of a residual a direction has to carry; all of
     it follows by recurrence. `operator` takes these parts to A p, `x` collects the last of them.
@@ -63,7 +62,7 @@ def iterate(
         return (energy > target) & jnp.isfinite(energy)
 
     def proceed(state: _State) -> jax.Array:
-        return chosen & jnp.any(unfinished(state.energy)) & (state.steps < limits.max_steps)
+        return jnp.any(unfinished(state.energy)) & (state.steps < limits.max_steps)
 
     def step(state: _State) -> _State:
         # A finished right-hand side has steps of length 0, not 0/0.
@@ -73,7 +72,7 @@ def iterate(
         alpha = jnp.where(active, state.energy / jnp.where(active, curvature, 1), 0)[:, None, None]
         residual = state.residual - alpha * image
         parts = dual(residual)
-        energy = jnp.where(active, dot(residual, parts[-1]), state.energy)
+        energy = dot(residual, parts[-1])
         beta = jnp.where(active, energy / jnp.where(active, state.energy, 1), 0)[:, None, None]
         return _State(
             x=state.x + alpha * state.direction[-1],

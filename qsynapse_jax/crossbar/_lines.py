@@ -105,6 +105,10 @@ class AbstractLine(eqx.Module):
         Where the far end is open, also the drop there for 1 A drawn at the cell farthest from the terminal.
         """
 
+    def farthest(self) -> jax.Array:
+        """`own` of the cells farthest from the terminals [V/A]; infinite or NaN where a resistance on the way is."""
+        return self.way.end_of(self.own(), far=True)
+
     def supplied(self, current: Cells) -> jax.Array:
         """Sum of the cell currents of every line [A]."""
         return jnp.sum(current, self.way.axis)
@@ -147,6 +151,7 @@ class Dense(AbstractLine):
     """Lines that are all alike: a product with `kernel`, the resistance that each two cells share [ohm].
 
     `along` is the resistance from the first segment up to each cell; `end`, of the terminals, broadcasts against lines.
+    The kernel holds it where it is the same for all lines.
     """
 
     way: Way = eqx.field(static=True)
@@ -156,7 +161,7 @@ class Dense(AbstractLine):
 
     def drop(self, current: Cells) -> Cells:
         if self.end.size == 1:
-            return self._product(current, self.kernel + self.end)
+            return self._product(current, self.kernel)
         # A product: XLA for CPUs would merge a sum into what reads it, and take it again for every cell.
         total = self._product(current, jnp.ones_like(self.kernel[:, :1] if self.way.axis == -1 else self.kernel[:1]))
         return self._product(current, self.kernel) + ranked(self.end, current) * total
@@ -328,8 +333,9 @@ def line_of(
     along = segments if segments.ndim == 2 else way.by_cell(jnp.broadcast_to(segments, (way.cells,)))
     whole = Sums(way, along, end)
     if segments.ndim < 2 and way.spread == 1:
-        along = jax.lax.cumsum(along.reshape(-1), reverse=way.from_end)
-        dense, sums = Dense(way, kernel_of(along, way.from_end), along, end), whole
+        along = _up_to_each(way, segments)
+        kernel = kernel_of(along + end.reshape(()) if end.size == 1 else along, way.from_end)
+        dense, sums = Dense(way, kernel, along, end), whole
         if equal and way.cells >= _LONG:
             whole = OnCpu(way, pieces(way.axis, way.from_end, way.cells, segments, end.reshape(())), dense)
         else:
@@ -337,6 +343,14 @@ def line_of(
     if far is not None:
         whole = FarEnd(way, whole, way.by_line(far), *cut)
     return Opens(way, whole, *found) if opens else whole
+
+
+def _up_to_each(way: Way, segments: jax.Array) -> Float[Array, " n"]:
+    """Resistance from the first segment up to each cell [ohm], of equal segments or of those of one line."""
+    if segments.ndim:
+        return jax.lax.cumsum(segments, reverse=way.from_end)
+    order = jnp.arange(way.cells, 0, -1) if way.from_end else jnp.arange(1, way.cells + 1)
+    return segments * order.astype(segments.dtype)
 
 
 def kernel_of(along: Float[Array, " n"], from_end: bool) -> Float[Array, "n n"]:

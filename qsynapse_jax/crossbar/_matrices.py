@@ -8,6 +8,9 @@ from qsynapse_jax.crossbar._line_sums import EXACT
 
 Matrices = Float[Array, "_ _ _"]
 
+# Largest matrices that an accelerator's library factors by the hundred in one launch, one to a block of threads.
+_ONE_LAUNCH = 32
+
 
 def mm(a: Matrices, b: Matrices) -> Matrices:
     """Products a b."""
@@ -52,11 +55,12 @@ def small_inverse(a: Matrices) -> Matrices:
     return jnp.moveaxis(_gauss_jordan(jnp.moveaxis(a, 0, -1)), -1, 0)
 
 
-def inverse(a: Matrices) -> Matrices:
-    """The same by blocks of pivots, for matrices large enough that products pay."""
-    size = a.shape[-1]
-    block = 16 if size % 16 == 0 else 8
-    if size <= block:
+def by_pivots(a: Matrices) -> Matrices:
+    """The same by blocks of pivots, in turn: what suits a CPU."""
+    size = block = a.shape[-1]
+    while block > 16 and block % 2 == 0:
+        block //= 2
+    if size == block:
         return small_inverse(a)
     cut, put = jax.lax.dynamic_slice_in_dim, jax.lax.dynamic_update_slice_in_dim
 
@@ -70,3 +74,39 @@ def inverse(a: Matrices) -> Matrices:
         return jnp.where(pivots[None, :, None] | pivots[None, None], 0, a) - mm(col, row)
 
     return jax.lax.fori_loop(0, size // block, step, a)
+
+
+def by_halves(a: Matrices) -> Matrices:
+    """The same by products of halves, and of halves of these: few operations one after another.
+
+    Each is a launch on an accelerator, where a pivot takes as long as a product. Small blocks are the library's, which
+    factors all of them in one launch.
+    """
+    size = a.shape[-1]
+    if size <= _ONE_LAUNCH:
+        # Not `jnp.linalg.inv`, which permutes and transposes more than it solves.
+        lu, _, order = jax.lax.linalg.lu(a)
+        rows = (order[:, :, None] == jnp.arange(size, dtype=order.dtype)[None, None]).astype(a.dtype)
+        x = jax.lax.linalg.triangular_solve(lu, rows, left_side=True, lower=True, unit_diagonal=True)
+        return jax.lax.linalg.triangular_solve(lu, x, left_side=True)
+    half = size // 2
+    first, last = slice(0, half), slice(half, None)
+    x = by_halves(a[:, first, first])
+    left, right = mm(a[:, last, first], x), mm(x, a[:, first, last])
+    # What is left of the last half is like 1 + R C, too.
+    y = by_halves(a[:, last, last] - mm(left, a[:, first, last]))
+    far = -mm(y, left)
+    upper = jnp.concatenate([x - mm(right, far), -mm(right, y)], 2)
+    return jnp.concatenate([upper, jnp.concatenate([far, y], 2)], 1)
+
+
+@jax.custom_jvp
+def inverse(a: Matrices) -> Matrices:
+    """Inverses of matrices like 1 + R C, R and C positive semidefinite."""
+    return jax.lax.platform_dependent(a, cpu=by_pivots, default=by_halves)
+
+
+@inverse.defjvp
+def _inverse_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    x = inverse(primals[0])
+    return x, -mm(x, mm(tangents[0], x))

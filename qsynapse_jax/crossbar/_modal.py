@@ -21,19 +21,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from qsynapse_jax.crossbar._conjugate_gradient import plain
+from qsynapse_jax.crossbar._conjugate_gradient import Start, plain
 from qsynapse_jax.crossbar._iteration import dot, iterate, unit
 from qsynapse_jax.crossbar._line_sums import EXACT
 from qsynapse_jax.crossbar._lines import Dense, kernel_of
-from qsynapse_jax.crossbar._solver import AbstractSolver, Cells, Limits, Loaded, System, after, capped
+from qsynapse_jax.crossbar._solver import AbstractSolver, Cells, Limits, Loaded, System, capped
 from qsynapse_jax.crossbar._wires import Wires
 
 # Halvings of an interval of 1/n: to the last bit of float64.
 _BISECTIONS = 54
-
-# Rounding of the start is amplified by g Z, up to 5000 at 100 ohm and 1 kohm: in float32 a residual of 1e-7 would take
-# 41 plain steps there, of 1e-6 four, for a gain that currents do not show. In units of the rounding of the precision:
-_FINEST_AFTER_MODES = 10.0
 
 
 def _modes(line: Dense) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
@@ -97,11 +93,11 @@ class Modal(AbstractSolver):
 
     def load(self, system: System, limits: Limits) -> Loaded:
         """Currents of all cells."""
-        return modal(system, limits, chosen=jnp.asarray(True))
+        return plain(system, limits, lambda: smooth(system, limits))
 
 
-def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
-    """Modal iteration, ended by the plain one; no step unless `chosen`."""
+def smooth(system: System, limits: Limits, *, chosen: Bool[Array, ""] | None = None) -> Start:
+    """By the modal iteration, for the plain one to end; no step unless `chosen`."""
     z, drive = system.z, system.drive
     slope = capped(system.slope, z)[0]
     assert z.alike is not None, "other wires are refused"
@@ -120,20 +116,16 @@ def modal(system: System, limits: Limits, *, chosen: Bool[Array, ""]) -> Loaded:
     scale = unit(drive)
     scaled = drive / scale
     first = slope * scaled
+    target = limits.rtol**2 * dot(first, scaled)
     ended = iterate(
         lambda current, drop: current + slope * drop,
         dual,
         first,
         jnp.zeros_like(first),
-        target=limits.rtol**2 * dot(first, scaled),
-        chosen=chosen,
+        target=target if chosen is None else jnp.where(chosen, target, jnp.inf),
         limits=limits,
     )
     # The drops, not the currents, have converged: the inner product does not see currents that cause no drop. What is
     # left is rough, and small where cells conduct better than their wires and voltages cancel: the plain iteration ends
     # it in a step or two, and its residual is the one that is promised.
-    finest = _FINEST_AFTER_MODES * float(jnp.finfo(drive.dtype).eps)
-    last = limits._replace(rtol=max(limits.rtol, finest))
-    held = system._replace(slope=after(ended.steps, system.slope))
-    loaded = plain(held, last, chosen=chosen, start=drive - scale * ended.x)
-    return loaded._replace(steps=loaded.steps + ended.steps)
+    return Start(drive - scale * ended.x, ended.steps)

@@ -50,7 +50,6 @@ def load_with_opens(system: System, limits: Limits) -> Loaded:
             b,
             jnp.zeros_like(b),
             target=limits.rtol**2 * dot(b, b),
-            chosen=jnp.asarray(True),
             limits=limits,
         )
         current = root * (scale * ended.x + particular)

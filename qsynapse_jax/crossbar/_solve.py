@@ -13,9 +13,10 @@ from jaxtyping import Array, ArrayLike, Float, Real
 
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import quantity
-from qsynapse_jax.crossbar._auto import Auto
+from qsynapse_jax.crossbar._auto import Auto, settled
 from qsynapse_jax.crossbar._falling import Falling, falls
 from qsynapse_jax.crossbar._impedance import Impedance, impedance
+from qsynapse_jax.crossbar._iteration import unit
 from qsynapse_jax.crossbar._laws import AbstractLaw, Gated, Ohmic, Series
 from qsynapse_jax.crossbar._memory import check_memory
 from qsynapse_jax.crossbar._modal import Modal
@@ -25,6 +26,7 @@ from qsynapse_jax.crossbar._sharding import devices, vary_alike
 from qsynapse_jax.crossbar._solver import AbstractSolver, System, after, capped, load
 from qsynapse_jax.crossbar._source_lines import SourceLines
 from qsynapse_jax.crossbar._validation import (
+    all_finite,
     as_working,
     check_array,
     check_input,
@@ -209,6 +211,8 @@ def finish(
     check_solver(solver, wires, g.shape, opens, parallel=source is not None)
     numbers = numbers_kept(solver, g.shape, prod(v_in.shape[:-1]))
     check_memory(g.shape, numbers, dtype, devices=lambda: devices(g, v_in))
+    if source is None and type(law) is Ohmic and uniform(wires) and wires.r_driver_far is wires.r_sense_far is None:
+        solver = settled(solver, g, wires)
     tolerance = check_tolerance(g.shape, dtype, rtol, max_steps, solver)
     start = check_start(v_cell0, (*v_in.shape[:-1], *g.shape), law)
     sol, beyond = _solve(*vary_alike((*arguments.values(), law, source, start)), tolerance=tolerance, opens=opens)
@@ -233,7 +237,8 @@ def _solve(
 ) -> tuple[Solution, jax.Array | None]:
     dtype = jnp.promote_types(g.dtype, v_in.dtype)
     # Made here: before, it would be an operation of its own.
-    v_out = jnp.zeros(g.shape[1]) if v_out is None else v_out
+    grounded = v_out is None
+    v_out = jnp.zeros(g.shape[1]) if grounded else v_out
     g, v_in, v_out = g.astype(dtype), v_in.astype(dtype), v_out.astype(dtype)
     batch, (n_word, n_bit) = v_in.shape[:-1], g.shape
     spread = 1 if isinstance(tolerance.solver, Modal) else devices(g, v_in, v_out)
@@ -260,21 +265,20 @@ def _solve(
         straight = jnp.max(off) <= 1e-3 * jnp.max(jnp.abs(nodes.current))
     # Of the arguments: a step of Newton's method among them has no derivative of its own.
     residual, current_error, power = _stats(tolerance, *jax.lax.stop_gradient((law, g, z, a - b, nodes)))
-    finite = jnp.all(jnp.isfinite(nodes.current)) & jnp.all(jnp.isfinite(nodes.word - nodes.bit))
-    shorts = jnp.any(jnp.isinf(conductance(law, g, jnp.zeros_like(a[:1]))), axis=0)
+    shorts = jnp.where(z.own()[None] == 0, conductance(law, g, jnp.zeros_like(a[:1])), 0)
     result = outcome(
         nodes.converged > 0,
-        finite=finite,
+        finite=all_finite(nodes.current, nodes.word - nodes.bit),
         accurate=jnp.all(current_error <= promised(tolerance, g)),
         straight=straight,
         ambiguous=ambiguous,
-        shorted=jnp.any(shorts & (z.own() == 0)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
+        shorted=jnp.isinf(jnp.max(shorts)) if nodes.defect is None else jnp.any(jnp.isinf(nodes.defect)),
         g=g,
         law=law,
         z=z,
         wires=(wires, source),
         v_in=v_in,
-        v_out=v_out,
+        v_out=None if grounded else v_out,
         gate=law.gate if isinstance(law, Gated) else None,
     )
 
@@ -341,20 +345,18 @@ def _stats(
     tolerance: Tolerance, law: AbstractLaw, g: jax.Array, z: Impedance, drive: jax.Array, nodes: OperatingPoint
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Relative residual, relative error of currents and power balance of every input, from what is returned."""
-    g, rising = after(nodes.steps, g), law.linear or law.rises
+    rising, (g, drive) = law.linear or law.rises, (after(nodes.steps, x) for x in (g, drive))
     v, i = nodes.word - nodes.bit, nodes.current
     slope = conductance(law, g, v[:1] if law.linear else v)
-    gamma, alpha = capped(slope, z)
-    root = jnp.sqrt(gamma if rising else jnp.abs(gamma))
-    conducting = root > 0
-    # In the weighted unknown, y = i / sqrt(Gamma), an open cell has nothing to be wrong about.
-    inverse = jnp.where(conducting, 1 / jnp.where(conducting, root, 1), 0)
-    y = inverse * i
-    wanted = None if law.linear else law.current(g, v)
-    error = root * v - alpha * y if wanted is None else inverse * (wanted - i)
-    drive = root * drive
-    # In units of the largest drive, else nanovolts in float32 square to 0 and look as if solved without residual.
-    largest = jnp.max(jnp.abs(drive), axis=(-2, -1), keepdims=True)
+    gamma = capped(slope, z)[0] if rising else jnp.abs(capped(slope, z)[0])
+    # In units of the largest voltage, else nanovolts in float32 square to 0 and look as if solved without residual.
+    largest = unit(drive)
+    u = drive / largest
+    # What the current of a cell does not explain of its voltage, or what the law asks for beyond its current; an open
+    # cell has nothing to be wrong about.
+    lacking, over = (-i, slope) if law.linear else (law.current(g, v) - i, gamma)
+    unexplained = jnp.where(over > 0, lacking / jnp.where(over > 0, over, 1), 0)
+    wrong = (v + unexplained if law.linear else unexplained) / largest
 
     def total(x: jax.Array) -> jax.Array:
         return jnp.sum(x, axis=(-2, -1))
@@ -362,14 +364,12 @@ def _stats(
     def ratio(part: jax.Array, whole: jax.Array) -> jax.Array:
         return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)
 
-    y, error, drive = (x / jnp.where(largest > 0, largest, 1) for x in (y, error, drive))
-    left, driven = jnp.sqrt(total(error**2)), jnp.sqrt(total(drive**2))
+    left, driven = jnp.sqrt(total(gamma * wrong * wrong)), jnp.sqrt(total(gamma * u * u))
     off = nodes.defect
     if not rising:
         # The slopes may let it grow: what one more step of Newton's method would change.
-        wrong = law.current(g, v) - i
-        more = load(tolerance.solver, System(slope, z, -z(wrong), -z.passed(wrong)), tolerance.limits)
-        off = jnp.max(jnp.abs(jnp.sum(more.current + wrong, -2)), -1)
+        more = load(tolerance.solver, System(slope, z, -z(lacking), -z.passed(lacking)), tolerance.limits)
+        off = jnp.max(jnp.abs(jnp.sum(more.current + lacking, -2)), -1)
         off = jnp.where(more.converged, off, jnp.inf)
     elif off is None:
         # What the cells leave unbalanced reaches bit line j by no more than the root of the conductance seen from its
@@ -380,6 +380,6 @@ def _stats(
             column = column / (1 + column * jnp.broadcast_to(branch, column.shape[-1:])[None])
         seen = jnp.max(column, -1)
         off = left * largest[:, 0, 0] * jnp.sqrt(seen)
-    through = jnp.maximum(jnp.max(jnp.abs(nodes.out), -1), jnp.max(jnp.abs(z.word.supplied(i)), -1))
+    through = jnp.max(jnp.abs(jnp.concatenate([nodes.out, z.word.supplied(i)], -1)), -1)
     current_error = jnp.where(off > 0, off / jnp.where(through > 0, through, jnp.finfo(v.dtype).tiny), 0)
-    return ratio(left, driven), current_error, ratio(total(y * error), total(y * drive))
+    return ratio(left, driven), current_error, ratio(total(i * wrong), total(i * u))

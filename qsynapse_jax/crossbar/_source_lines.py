@@ -121,6 +121,9 @@ class Beside(AbstractLine):
     def own(self) -> Float[Array, "wl bl"]:
         return self._back(jnp.broadcast_to(self.line.own(), self.view))
 
+    def farthest(self) -> jax.Array:
+        return self.line.farthest()
+
     def supplied(self, current: Cells) -> jax.Array:
         return self.line.supplied(self._seen(current))
 

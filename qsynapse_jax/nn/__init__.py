@@ -7,6 +7,7 @@ from qsynapse_jax.nn._dense import CrossbarDense as CrossbarDense
 from qsynapse_jax.nn._dense import CrossbarGeneral as CrossbarGeneral
 from qsynapse_jax.nn._kernels import MasterKernel as MasterKernel
 from qsynapse_jax.nn._kernels import Physical as Physical
+from qsynapse_jax.nn._kernels import Reference as Reference
 from qsynapse_jax.nn._layers import CrossbarLayer as CrossbarLayer
 from qsynapse_jax.nn._mlp import mlp as mlp
 from qsynapse_jax.nn._model import crossbar_layers as crossbar_layers

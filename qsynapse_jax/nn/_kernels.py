@@ -39,6 +39,10 @@ class Compiled(nnx.Variable):
     """Effective conductances of a matrix [S]: its circuit, solved."""
 
 
+class Reference(nnx.Variable):
+    """A model of a kernel's circuits, `crossbar.Followed`, and whether the circuits are to be solved nevertheless."""
+
+
 class Gain(nnx.Variable):
     """What a kernel's outputs are multiplied with, to make up for what all its weights lose alike; 1 at first."""
 
@@ -133,6 +137,9 @@ class MasterKernel(AbstractKernel):
         tile: what they sit on; a `Physical` is shared.
         throw: see `AbstractKernel`.
 
+    Attributes:
+        reference: a `Reference`, which training puts there for a step; `None` where circuits are solved.
+
     Raises:
         ValueError: `tile` is no tile, or its cell holds no signed weights.
     """
@@ -140,15 +147,24 @@ class MasterKernel(AbstractKernel):
     def __init__(self, weight: Any, tile: Tile | Physical, *, throw: bool = True):
         super().__init__(checked_tile(tile), jnp.ones((), jnp.float32), throw)
         self.weight = weight if isinstance(weight, nnx.Variable) else nnx.Param(weight)
+        self.reference: Reference | None = nnx.data(None)
 
     def master(self) -> Float[Array, "*groups rows cols"]:
         """Master weights clipped to [-1, 1]; beyond the ends the gradient still passes."""
         weight = wide(self.weight.get_value())
         return straight_through(jnp.clip(jax.lax.stop_gradient(weight), -1, 1), weight)
 
+    def crosspoints(self) -> Float[Array, "*groups rows lines"]:
+        """Conductances [S] of the levels nearest to the master weights."""
+        return self.tile.get_value().levels(self.master())
+
     def effective(self) -> Float[Array, "*groups rows lines"]:
-        tile = self.tile.get_value()
-        return tile.effective(tile.levels(self.master()), throw=self.throw)
+        tile, g = self.tile.get_value(), self.crosspoints()
+        if self.reference is None:
+            return tile.effective(g, throw=self.throw)
+        followed, exact = self.reference.get_value()
+        ways = (lambda g: tile.effective(g, throw=False), lambda g: tile.effective(g, followed=followed))
+        return jax.lax.cond(exact, *ways, g)
 
     def code(self) -> Int[Array, "*groups rows cols"]:
         return self.tile.get_value().cell.encode(jax.lax.stop_gradient(self.master()))

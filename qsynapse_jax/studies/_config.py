@@ -19,6 +19,7 @@ from qsynapse_jax.codesign import SERIES, Bounded, LadderTask, Priorities
 from qsynapse_jax.crossbar import Wires
 from qsynapse_jax.devices import Switch
 from qsynapse_jax.tile import Tile
+from qsynapse_jax.training import Follow
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class NetworkConfig:
     """Samples per step; 64 for digits and 1024 for the larger sets where not given."""
     learning_rate: float = 1e-2
     """Adam's learning rate at the start, on master weights in [-1, 1]; the float network has the same."""
+    refresh: str = "follow"
+    """Training through the circuit: follow (compiled when its measured error asks for it) or always (every step)."""
+    tolerance: float = 0.01
+    """Of follow: error of a current, as a share of the largest, that asks for it."""
     seed: int = 0
     """Seed of initial weights and sample order."""
 
@@ -90,7 +95,10 @@ class NetworkConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"Argument `{name}` must be non-negative and finite [ohm], but is {value}.")
-        # Built once here, so that what is wrong with the cell or the tile is said before any training.
+        if self.refresh not in ("follow", "always"):
+            raise ValueError(f"Argument `refresh` must be follow or always, but is {self.refresh!r}.")
+        # Built once here, so that what is wrong with them is said before any training.
+        self.follow()
         self.tile()
 
     @property
@@ -112,6 +120,11 @@ class NetworkConfig:
         if value is not None:
             return value
         return digits if self.dataset == "digits" else larger
+
+    def follow(self) -> Follow | str:
+        """How circuits are trained through."""
+        follow = Follow(tolerance=self.tolerance)
+        return follow if self.refresh == "follow" else "always"
 
     def wires(self) -> Wires:
         """Wires of every tile."""

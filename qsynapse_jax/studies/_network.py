@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from qsynapse_jax import nn
-from qsynapse_jax.crossbar import solve
+from qsynapse_jax.crossbar import Wires, solve
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.studies._config import NetworkConfig, read_config
 from qsynapse_jax.studies._record import Record, TextTable, check_file, claim
@@ -178,6 +178,7 @@ def _train(
         epochs=config.passes,
         batch_size=config.samples_per_step,
         learning_rate=config.learning_rate,
+        refresh=config.follow(),
     )
     result.seconds[name] = time.perf_counter() - start
     result.networks[name] = network
@@ -199,11 +200,17 @@ def _weights(kernel: Any) -> tuple[jax.Array, jax.Array]:
     return kernel.intended(), kernel.matrix()
 
 
-@nnx.jit
 def _voltages(kernel: Any) -> tuple[jax.Array, jax.Array]:
     """Voltages of the cells of one tile when all of its word lines are driven, and the voltage of the drivers [V]."""
+    g, v_read, wires = _full_tile(kernel)
+    # Outside of the compiled function: `solve` compiles less where it sees the values.
+    return solve(g, jnp.full(g.shape[0], v_read), wires).v_cell, v_read
+
+
+@nnx.jit
+def _full_tile(kernel: Any) -> tuple[jax.Array, jax.Array, Wires]:
+    """Conductances of one tile [S], voltage of the drivers [V], wires."""
     tile = kernel.tile.get_value()
     # Word lines are split from the last, bit lines from the first: the lower left tile is as full as any.
     g = tile.levels(kernel.master())[-tile.shape[0] :, : tile.shape[1]]
-    v_read = jnp.asarray(tile.v_read, g.dtype)
-    return solve(g, jnp.full(g.shape[0], v_read), tile.wires).v_cell, v_read
+    return g, jnp.asarray(tile.v_read, g.dtype), tile.wires

@@ -6,7 +6,9 @@ from typing import Any
 import jax
 
 from qsynapse_jax.datasets import Dataset
-from qsynapse_jax.training import Epoch, fit
+from qsynapse_jax.training import Epoch, Follow, fit
+
+FOLLOW = Follow()
 
 # Work that a killed run loses at most, besides the epoch it is in; a checkpoint per epoch would cost the demo 10 %.
 _CHECKPOINT_SECONDS = 5.0
@@ -36,6 +38,7 @@ def train(
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    refresh: Follow | str = FOLLOW,
 ) -> list[Epoch]:
     """Trains a network in place, from a checkpoint where an interrupted run left one."""
     progress.stage(title, epochs * max(1, len(data.x_train) // batch_size))
@@ -52,4 +55,5 @@ def train(
         checkpoint=checkpoint,
         checkpoint_seconds=_CHECKPOINT_SECONDS,
         resume=checkpoint is not None,
+        refresh=refresh,
     )

@@ -14,20 +14,33 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax.crossbar import Wires, effective_conductance
+from qsynapse_jax.crossbar import Followed, Wires, effective_conductance
 
 
 def effective(
-    g: Float[Array, "*stack rows lines"], wires: Wires | None, shape: tuple[int, int], *, throw: bool
+    g: Float[Array, "*stack rows lines"],
+    wires: Wires | None,
+    shape: tuple[int, int],
+    *,
+    throw: bool,
+    followed: Followed | None = None,
 ) -> Float[Array, "*stack rows lines"]:
-    """What crosspoints amount to behind the wires of their tiles of `shape` [S]."""
-    if wires is None:
-        return g
-    if wires.opens is None and is_concrete(wires):
-        # Now, because they cannot be counted once they are arguments of a compiled function.
-        counted = max(wires.count_opens(shape))
-        wires = replace(wires, opens=counted) if counted else wires
-    return _effective(g, wires, shape, throw)
+    """What crosspoints amount to behind the wires of their tiles of `shape` [S], by a model where one is given."""
+    if followed is not None:
+        return join(followed(alike(g, followed)), (g.shape[-2], g.shape[-1]))
+    return g if wires is None else _effective(g, counted(wires, shape), shape, throw)
+
+
+def alike(g: Float[Array, "*stack rows lines"], followed: Followed) -> Float[Array, "*stack down across wl bl"]:
+    """The matrix as the tiles of a model."""
+    return split(g, (followed.g_ref.shape[-2], followed.g_ref.shape[-1]))
+
+
+def counted(wires: Wires, shape: tuple[int, int]) -> Wires:
+    """Wires that know their opens: they cannot be counted once they are arguments of a compiled function."""
+    if wires.opens is None and is_concrete(wires) and (found := max(wires.count_opens(shape))):
+        return replace(wires, opens=found)
+    return wires
 
 
 # A function of arrays and the shape of a tile alone: whatever cells the conductances come from, it is compiled once.
@@ -35,9 +48,14 @@ def effective(
 def _effective(
     g: Float[Array, "*stack rows lines"], wires: Wires, shape: tuple[int, int], throw: bool
 ) -> Float[Array, "*stack rows lines"]:
-    if not _whole(wires):
-        shape = min(shape[0], g.shape[-2]), min(shape[1], g.shape[-1])
-    return join(effective_conductance(split(g, shape), wires, throw=throw), (g.shape[-2], g.shape[-1]))
+    return join(effective_conductance(tiles(g, wires, shape), wires, throw=throw), (g.shape[-2], g.shape[-1]))
+
+
+def tiles(
+    g: Float[Array, "*stack rows lines"], wires: Wires, shape: tuple[int, int]
+) -> Float[Array, "*stack down across wl bl"]:
+    """The arrays of `shape` that are solved for a matrix, smaller ones where that makes no difference."""
+    return split(g, shape if _whole(wires) else (min(shape[0], g.shape[-2]), min(shape[1], g.shape[-1])))
 
 
 def _whole(wires: Wires) -> bool:

@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from qsynapse_jax._checks import as_floating
 from qsynapse_jax._fields import Model, Scalar, as_whole, check, checked, kelvin, non_negative, positive, real
 from qsynapse_jax.cells import AbstractCell
-from qsynapse_jax.crossbar import Wires
+from qsynapse_jax.crossbar import Followed, FollowError, Wires, follow, renew
 from qsynapse_jax.devices import AbstractDevice, Trace, demand
 from qsynapse_jax.periphery import ADC, DAC
 from qsynapse_jax.programming import AbstractScheme, default_scheme, program
 from qsynapse_jax.quantize import NO_LEVEL, NUMBER
-from qsynapse_jax.tile._circuit import effective
+from qsynapse_jax.tile._circuit import alike, counted, effective, tiles
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -236,9 +236,34 @@ class Tile(Model):
         check(w, "w", "", NUMBER)
         return _levels(self.cell, w)
 
-    def effective(self, g: Float[Any, "*stack rows lines"], *, throw: bool = True) -> Float[Array, "*stack rows lines"]:
-        """What crosspoints amount to behind the wires of their tiles [S]; bit-line currents are `v @ g_eff`."""
-        return effective(as_floating(g, "g"), self.wires, self.shape, throw=throw)
+    def effective(
+        self, g: Float[Any, "*stack rows lines"], *, throw: bool = True, followed: Followed | None = None
+    ) -> Float[Array, "*stack rows lines"]:
+        """What crosspoints amount to behind the wires of their tiles [S]; bit-line currents are `v @ g_eff`.
+
+        Args:
+            g: conductances of the crosspoints [S].
+            throw: as in `realise`.
+            followed: a model of the circuits near other conductances, as `follow` gave it, in place of them.
+        """
+        return effective(as_floating(g, "g"), self.wires, self.shape, throw=throw, followed=followed)
+
+    def follow(self, g: Float[Any, "*stack rows lines"], *, throw: bool = True) -> Followed:
+        """A model of the circuits of a matrix near these crosspoints [S]; see `crossbar.follow`.
+
+        Raises:
+            ValueError: wires that are ideal.
+        """
+        if self.wires is None:
+            raise ValueError("A tile with ideal wires has no circuit to follow; `effective` costs nothing there.")
+        wires = counted(self.wires, self.shape)
+        return follow(tiles(as_floating(g, "g"), wires, self.shape), wires, throw=throw)
+
+    def renew(
+        self, followed: Followed, g: Float[Any, "*stack rows lines"], *, key: PRNGKeyArray, slope: Any = 0.0
+    ) -> tuple[Followed, FollowError, FollowError]:
+        """A model near other crosspoints, and how far the old and the new one are there; see `crossbar.renew`."""
+        return renew(followed, alike(as_floating(g, "g"), followed), key, slope=slope)
 
     def compiled(
         self, state: TileState, *, temperature: Any = 300.0, key: PRNGKeyArray | None = None, throw: bool = True

@@ -173,7 +173,7 @@ def _described(state: State) -> dict[str, str]:
 
     Every array is told by shape and dtype, every module by its settings, and what training leaves as it is by value.
     """
-    entries = {"loss": _word(state.loss)}
+    entries = {"loss": _word(state.loss), "refresh": "always" if state.refresh is None else repr(state.refresh)}
     if isinstance(state.rule, InPlace):
         entries["rule"] = _value(state.rule.rule)
     for path, module in nnx.iter_modules(model(state)):

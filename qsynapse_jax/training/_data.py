@@ -63,7 +63,7 @@ def _check_finite(values: Any, what: str, of: str) -> None:
 def _number_of_classes(state: State, x: jax.Array, batch_size: int) -> int:
     """Outputs of the model per sample; nothing is computed."""
     batch = jax.ShapeDtypeStruct((min(batch_size, len(x)), *x.shape[1:]), x.dtype)
-    outputs, _ = outputs_of.eval_shape(state.graphdef, state.wrt, state.parameters, state.rest, batch)
+    outputs, _ = outputs_of.eval_shape(state.graphdef, state.wrt, state.parameters, state.rest, state.circuits, batch)
     shape = getattr(outputs, "shape", None)
     if shape is None or len(shape) != 2:
         raise ValueError(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qsynapse_jax._fields import as_whole
 from qsynapse_jax.nn import outer_gradients
 from qsynapse_jax.training._data import check_samples
+from qsynapse_jax.training._follow import renewed
 from qsynapse_jax.training._loop import OnStep, compiled, run
 from qsynapse_jax.training._state import Gradient, InPlace, State, kept, others_of, outputs_of, training_model
 
@@ -101,15 +102,22 @@ def step(state: State, x: Any, y: Any) -> tuple[State, Float[Array, ""]]:
 
 def advanced(state: State, x: jax.Array, y: jax.Array) -> tuple[State, Array, Array]:
     """The state after a step on a batch, the loss before it, and whether all parameters are still finite."""
-    rule = state.rule
+    state, rule = _followed(state), state.rule
     new, loss = _by_gradient(state, rule, x, y) if isinstance(rule, Gradient) else _in_place(state, rule, x, y)
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(new.parameters)]
     return eqx.tree_at(lambda s: s.step, new, state.step + 1), loss, jnp.all(jnp.stack(finite))
 
 
+def _followed(state: State) -> State:
+    """The state with references for the step that comes."""
+    model = training_model(state.graphdef, state.parameters, state.rest, {})
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 1)
+    return eqx.tree_at(lambda s: s.circuits, state, renewed(model, state.circuits, state.refresh, key))
+
+
 def _by_gradient(state: State, rule: Gradient, x: jax.Array, y: jax.Array) -> tuple[State, Array]:
     def loss_of(parameters: Any) -> tuple[Array, Any]:
-        outputs, rest = outputs_of(state.graphdef, state.wrt, parameters, state.rest, x)
+        outputs, rest = outputs_of(state.graphdef, state.wrt, parameters, state.rest, state.circuits, x)
         return _scalar(state.loss(outputs, y)), rest
 
     (loss, rest), slope = jax.value_and_grad(loss_of, has_aux=True)(state.parameters)
@@ -122,7 +130,7 @@ def _in_place(state: State, rule: InPlace, x: jax.Array, y: jax.Array) -> tuple[
     def loss_of(model: Any) -> tuple[Array, None]:
         return _scalar(state.loss(model(x), y)), None
 
-    model = training_model(state.graphdef, state.parameters, state.rest)
+    model = training_model(state.graphdef, state.parameters, state.rest, state.circuits)
     others = others_of(model, state.wrt)
     found = outer_gradients(loss_of, model, wrt=others)
     memory, digital = state.rule_state

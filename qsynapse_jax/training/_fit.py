@@ -17,6 +17,7 @@ from qsynapse_jax._fields import as_whole, check, positive
 from qsynapse_jax.training._checkpoint import differences, digest, has_checkpoint, read, told, write
 from qsynapse_jax.training._data import check_samples
 from qsynapse_jax.training._epoch import checked_epoch
+from qsynapse_jax.training._follow import FOLLOW, Follow
 from qsynapse_jax.training._loop import OnStep
 from qsynapse_jax.training._measures import accuracy, cross_entropy
 from qsynapse_jax.training._state import Loss, State, init
@@ -50,6 +51,7 @@ def fit(
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 0.0,
     resume: bool = False,
+    refresh: Follow | str = FOLLOW,
 ) -> list[Epoch]:
     """Trains `model` in place with Adam and a cosine decay of the learning rate.
 
@@ -73,6 +75,7 @@ def fit(
             epoch always has one.
         resume: continue from the newest checkpoint there, where there is one. The end is the same to the last bit, on
             the same machine, as without interruption.
+        refresh: how closely circuits behind wires are followed, as for `init`; the model is always measured exactly.
 
     Returns:
         One record per epoch, those before an interruption included.
@@ -86,7 +89,7 @@ def fit(
     check(learning_rate, "learning_rate", "", positive)
     steps = epochs * max(1, (np.shape(train[0]) or (0,))[0] // batch_size)
     moved = _adam(float(learning_rate), steps) if rule is None else rule
-    state = init(model, moved, key=key, wrt=wrt, loss=loss, digital=digital)
+    state = init(model, moved, key=key, wrt=wrt, loss=loss, digital=digital, refresh=refresh)
     x, y = check_samples(*train, state, batch_size, "train")
     if np.ndim(test[0]) > 1 and np.shape(test[0])[1:] != x.shape[1:]:
         raise ValueError(

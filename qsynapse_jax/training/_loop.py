@@ -94,7 +94,8 @@ def compiled(update: Callable[[Any, Any, Any], Any]) -> Any:
             if reports:
                 # No debug callback: a scan goes on after one that failed, and Ctrl-C could not end it.
                 good = good & io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, number + 1, loss)
-            return jax.tree.map(lambda now, was: jnp.where(good, now, was), new, carry), loss.astype(kind), good
+            # What a step that is not kept makes of the carry is nobody's: `run` goes the same way again without it.
+            return new, loss.astype(kind), good
 
         def turn(state: tuple[Any, Array], numbered: tuple[Array, Any]) -> tuple[tuple[Any, Array], Array]:
             (carry, done), (number, item) = state, numbered

@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from qsynapse_jax.nn import MasterKernel, Physical, crossbar_layers
+from qsynapse_jax.training._follow import FOLLOW, Circuits, Follow, begin, checked_refresh, install
 from qsynapse_jax.training._measures import cross_entropy
 from qsynapse_jax.training.rules import AbstractRule
 
@@ -45,6 +46,8 @@ class State(eqx.Module):
         key: random numbers to come.
         step: steps made.
         epoch: epochs made.
+        refresh: how closely circuits are followed; `None` where they are solved in every step. Static.
+        circuits: the `Circuits` that are followed, by the path of their layer.
     """
 
     graphdef: nnx.GraphDef = eqx.field(static=True)
@@ -57,6 +60,8 @@ class State(eqx.Module):
     key: PRNGKeyArray
     step: Int[Array, ""]
     epoch: Int[Array, ""]
+    refresh: Follow | None = eqx.field(static=True)
+    circuits: dict[str, Circuits]
 
 
 def init(
@@ -67,6 +72,7 @@ def init(
     wrt: Any = nnx.Param,
     loss: Loss = cross_entropy,
     digital: optax.GradientTransformation | None = None,
+    refresh: Follow | str = FOLLOW,
 ) -> State:
     """The state of a training run that has not begun; the model itself is left alone.
 
@@ -80,11 +86,15 @@ def init(
         loss: scalar of (outputs, labels); labels are classes (integers) unless it is another than `cross_entropy`.
         digital: with an in-place rule, what moves the parameters that are no matrix on crossbars: scales, biases,
             digital layers. `None` leaves them as they are.
+        refresh: how closely the circuits of layers behind wires are followed: compiled exactly when the tolerance of a
+            `Follow` asks for it, and by a model of them in between (`crossbar.follow`). "always" solves them in every
+            step. The model that comes out, `model(state)`, is exact in any case.
 
     Raises:
         ValueError: a rule that is none, or that finds nothing to move; `digital` beside an Optax `rule`; a filter that
-            catches physical parameters, variables that are not real numbers, or nothing.
+            catches physical parameters, variables that are not real numbers, or nothing; another `refresh`.
     """
+    follow = checked_refresh(refresh)
     # Static, therefore hashable.
     wrt = nnx.Any(*wrt) if isinstance(wrt, list | tuple) else wrt
     graphdef, parameters, rest = nnx.split(model, wrt, ...)
@@ -105,7 +115,8 @@ def init(
             f"but is a {type(rule).__name__}."
         )
     zero = jnp.zeros((), jnp.int32)
-    return _own(State(graphdef, wrt, loss, moved, parameters, rest, memory, key, zero, zero))
+    circuits = begin(model, follow)
+    return _own(State(graphdef, wrt, loss, moved, parameters, rest, memory, key, zero, zero, follow, circuits))
 
 
 def others_of(model: Any, wrt: Any) -> Any:
@@ -121,20 +132,23 @@ def model(state: State) -> Any:
     return nnx.merge(state.graphdef, *_own((state.parameters, state.rest)))
 
 
-def training_model(graphdef: nnx.GraphDef, parameters: Any, rest: Any) -> Any:
+def training_model(graphdef: nnx.GraphDef, parameters: Any, rest: Any, circuits: dict[str, Circuits]) -> Any:
     """A model that behaves as in training; it shares no variables with the trees."""
     model = nnx.merge(graphdef, parameters, rest, copy=True)
+    install(model, circuits)
     model.train()
     return model
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def outputs_of(graphdef: nnx.GraphDef, wrt: Any, parameters: Any, rest: Any, x: jax.Array) -> tuple[Any, Any]:
+def outputs_of(
+    graphdef: nnx.GraphDef, wrt: Any, parameters: Any, rest: Any, circuits: dict[str, Circuits], x: jax.Array
+) -> tuple[Any, Any]:
     """Outputs in training, and the variables that this moved: random streams, statistics of normalization.
 
     Jitted by itself, so that whoever asks for its shapes, its value or its slope runs through the model once.
     """
-    model = training_model(graphdef, parameters, rest)
+    model = training_model(graphdef, parameters, rest, circuits)
     outputs = model(x)
     _, _, moved = nnx.split(model, wrt, ...)
     return outputs, kept(rest, moved)

@@ -261,3 +261,34 @@ def test_working_precision_is_that_of_the_inputs():
     assert all(x.dtype == np.float32 for x in leaves)
     with jax.numpy_dtype_promotion("standard"):
         assert qs.crossbar.solve(G.astype(np.float32), V, wires).i_out.dtype == np.float64
+
+
+@pytest.mark.parametrize(("r", "short"), [(1.0, False), (1.0, True), (3e3, False)], ids=["mild", "a short", "severe"])
+def test_the_way_that_values_tell_is_the_one_a_program_chooses(r, short):
+    """Without `jit` a look at the values spares the other way: of 64 x 64 cells, solved alike."""
+    g, v_in = np.array(random_cells((64, 64), seed=63)), random_volts((64,), seed=64)
+    g[3, 4] = 1e3 if short else g[3, 4]
+    alone = qs.crossbar.solve(g, v_in, Wires(r, r))
+    both = jax.jit(lambda g, v_in, r: qs.crossbar.solve(g, v_in, Wires(r, r)))(g, v_in, r)
+    # Rounding, another in another program, may cost the last step.
+    assert abs(int(alone.stats.iterations) - int(both.stats.iterations)) <= 1
+    np.testing.assert_allclose(alone.i_out, both.i_out, rtol=0, atol=1e-12 * np.abs(both.i_out).max())
+    by_name = qs.crossbar.Modal() if r > 1 else qs.crossbar.ConjugateGradient()
+    assert int(alone.stats.iterations) == int(qs.crossbar.solve(g, v_in, Wires(r, r), solver=by_name).stats.iterations)
+
+
+@pytest.mark.usefixtures("x32")
+@pytest.mark.parametrize("compiled", [False, True], ids=["alone", "jit"])
+def test_one_nan_among_thousands_is_found(compiled):
+    """XLA for CPUs loses it in the largest and the least of many numbers."""
+    g, v_in = (x.astype(np.float32) for x in (random_cells((64, 64), seed=65), random_volts((64,), seed=66)))
+
+    def result(g, v_in):
+        return qs.crossbar.solve(g, v_in, Wires(1.0, 1.0), throw=False).result
+
+    solve = jax.jit(result) if compiled else result
+    bad_g, bad_v = g.copy(), v_in.copy()
+    bad_g[40, 7] = bad_v[33] = np.nan
+    assert solve(g, v_in) == qs.crossbar.RESULTS.successful
+    assert solve(bad_g, v_in) == qs.crossbar.RESULTS.bad_conductance
+    assert solve(g, bad_v) == qs.crossbar.RESULTS.bad_voltage
