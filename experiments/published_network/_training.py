@@ -36,7 +36,7 @@ class Case:
         tile: lines of a tile.
         coding: how weights are written.
         skew: of the start that spares the lines, see `sparing`; the published uniform start where `None`.
-        scale: the digital factor of a layer, which weights are in units of.
+        scale: the digital factor of a layer, which weights are in units of; 1 from the published start.
         rate: Adam's learning rate at the beginning, in those units; it falls to zero along half a cosine.
         batch: images a step.
         epochs: times that the network sees all images.
