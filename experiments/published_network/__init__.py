@@ -1,0 +1,1 @@
+"""A published network, trained through the wires that it was published for."""
