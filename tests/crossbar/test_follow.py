@@ -1,5 +1,7 @@
 """A circuit followed: exact at its reference, honest about the rest."""
 
+from typing import Any, cast
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -167,7 +169,7 @@ def test_the_reference_is_no_variable():
 
 def test_wrong_use():
     g = cells((7, 11))
-    model = follow(g, SEVERE)
+    model, no_wires = follow(g, SEVERE), cast(Any, 2.0)
     with pytest.raises(
         ValueError, match=r"shape \(7, 11\) of the reference, but has shape \(7, 10\).*follow\(g, wires\)"
     ):
@@ -179,7 +181,7 @@ def test_wrong_use():
     with pytest.raises(ValueError, match=r"g\[1, 2\] = nan"):
         follow(g.at[1, 2].set(jnp.nan), SEVERE)
     with pytest.raises(ValueError, match="must be a `Wires`"):
-        follow(g, 2.0)
+        follow(g, no_wires)
     assert jnp.all(jnp.isnan(follow(g.at[1, 2].set(jnp.nan), SEVERE, throw=False).g_eff))
     new, _, _ = renew(model, g.at[1, 2].set(jnp.nan), KEY)
     assert jnp.all(jnp.isnan(new(g)))
