@@ -49,7 +49,7 @@ class FollowConfig:
 FULL = FollowConfig(
     (
         NetworkConfig(cell=CELL, epochs=15),
-        NetworkConfig(dataset="mnist", cell=CELL, epochs=2, hidden=(256,)),
+        NetworkConfig(dataset="mnist", cell=CELL, epochs=2, hidden=(128,)),
     ),
     # 1 ohm; 22 nm and 7-10 nm with a transistor per cell (NeuroSim V1.3 geometry, as in the demo).
     (((1.0, 1.0), (2.12, 6.36), (7.06, 21.2)), ((2.12, 6.36), (7.06, 21.2))),

@@ -61,7 +61,8 @@ def compile_lines(
         Effective conductances [S].
 
     Gradients: forward and reverse, any order, in all arguments.
-    Accuracy: float32 within 2e-6 of the largest entry at 128 lines (1 ohm, 10k-1M; with 100 ohm and 1k cells 2e-7).
+    Accuracy: float32 within 3e-6 of the largest entry up to 128 lines, 7e-6 at 256 (1 ohm, 10k-1M; less where drops are
+        severe).
     """
     tiles = (a.reshape(-1, *g.shape[-2:]) for a in (g, r_word, r_bit))
     return _differentiable(*tiles).reshape(g.shape)
