@@ -86,8 +86,8 @@ def effective_conductance(
     Gradients: forward and reverse, any order, in `g` and every wire value; reverse over reverse mode not for more
         tiles than are solved at once (32 of 32 x 32 cells) by one solve per line.
 
-    Accuracy: by elimination within 3e-6 of the largest entry in float32 up to 128 lines, 7e-6 at 256, and 1e-12 in float64,
-        whatever the drop.
+    Accuracy: by elimination within 3e-6 of the largest entry in float32 up to 128 lines, 7e-6 at 256, and 1e-12 in
+        float64, whatever the drop.
 
     Cost: by elimination about 100 N^3 operations for N lines; a gradient two to three times that. One solve
         per line costs 4 N^4 operations per iteration and five arrays of N^3 numbers.

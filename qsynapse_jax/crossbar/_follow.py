@@ -106,6 +106,13 @@ class Followed(eqx.Module):
         factor = jnp.exp(-jnp.maximum(relative, 0)) - less + 0.5 * less**2
         return (self.g_eff + self.p * self.q * d) * factor
 
+    def exactly(self, g: Real[ArrayLike, "*tiles wl bl"]) -> Float[Array, "*tiles wl bl"]:
+        """The same at the reference alone, `g` equal to `g_ref`, with the exact derivative, by two solves per line.
+
+        Gradients: reverse, once.
+        """
+        return _exactly(self, self.checked(g))
+
     def checked(self, g: Any) -> Float[Array, "*tiles wl bl"]:
         """`g` as an array of the shape and dtype of the reference, or a `ValueError`."""
         g = as_floating(g, "g").astype(self.g_ref.dtype)
@@ -194,6 +201,30 @@ def _finite(g: Array) -> Array:
             "give it a large conductance, or compile exactly: `effective_conductance`."
         )
     return jnp.where(jnp.isposinf(g), jnp.nan, g)
+
+
+@jax.custom_vjp
+def _exactly(model: Followed, g: Array) -> Array:
+    return model.g_eff
+
+
+def _exactly_forward(model: Followed, g: Array) -> tuple[Array, Followed]:
+    return model.g_eff, model
+
+
+def _exactly_backward(model: Followed, cotangent: Array) -> tuple[None, Array]:
+    """sum_mn F_m H_n c_mn: for every line of the fewer, its own field times that of all others as c weighs them."""
+
+    def one(g: Array, c: Array) -> Array:
+        n_word, n_bit = g.shape
+        v, w = (jnp.eye(n_word, dtype=g.dtype), c) if n_word <= n_bit else (c.T, jnp.eye(n_bit, dtype=g.dtype))
+        u = _cell_voltages(g, model.wires, v, w, 1e-2 * _RTOL)
+        return jnp.sum(u[: len(v)] * u[len(v) :], 0)
+
+    return None, _by_tile(one, model.g_ref, cotangent)
+
+
+_exactly.defvjp(_exactly_forward, _exactly_backward)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Compiled(nnx.Variable):
 
 
 class Reference(nnx.Variable):
-    """A model of a kernel's circuits, `crossbar.Followed`, and whether the circuits are to be solved nevertheless."""
+    """A model of a kernel's circuits, `crossbar.Followed`, and whether its derivative is exact (`Tile.effective`)."""
 
 
 class Gain(nnx.Variable):
@@ -163,8 +163,7 @@ class MasterKernel(AbstractKernel):
         if self.reference is None:
             return tile.effective(g, throw=self.throw)
         followed, exact = self.reference.get_value()
-        ways = (lambda g: tile.effective(g, throw=False), lambda g: tile.effective(g, followed=followed))
-        return jax.lax.cond(exact, *ways, g)
+        return tile.effective(g, followed=followed, exact=exact)
 
     def code(self) -> Int[Array, "*groups rows cols"]:
         return self.tile.get_value().cell.encode(jax.lax.stop_gradient(self.master()))

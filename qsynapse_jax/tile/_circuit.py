@@ -11,7 +11,7 @@ from dataclasses import replace
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax.crossbar import Followed, Wires, effective_conductance
@@ -24,10 +24,13 @@ def effective(
     *,
     throw: bool,
     followed: Followed | None = None,
+    exact: Bool[Array, ""] | bool = False,
 ) -> Float[Array, "*stack rows lines"]:
     """What crosspoints amount to behind the wires of their tiles of `shape` [S], by a model where one is given."""
     if followed is not None:
-        return join(followed(alike(g, followed)), (g.shape[-2], g.shape[-1]))
+        # Functions, because an object of arrays cannot be hashed.
+        ways = (lambda g: followed.exactly(g), lambda g: followed(g))
+        return join(jax.lax.cond(exact, *ways, alike(g, followed)), (g.shape[-2], g.shape[-1]))
     return g if wires is None else _effective(g, counted(wires, shape), shape, throw)
 
 

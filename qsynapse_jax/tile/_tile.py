@@ -237,7 +237,12 @@ class Tile(Model):
         return _levels(self.cell, w)
 
     def effective(
-        self, g: Float[Any, "*stack rows lines"], *, throw: bool = True, followed: Followed | None = None
+        self,
+        g: Float[Any, "*stack rows lines"],
+        *,
+        throw: bool = True,
+        followed: Followed | None = None,
+        exact: Any = False,
     ) -> Float[Array, "*stack rows lines"]:
         """What crosspoints amount to behind the wires of their tiles [S]; bit-line currents are `v @ g_eff`.
 
@@ -245,8 +250,9 @@ class Tile(Model):
             g: conductances of the crosspoints [S].
             throw: as in `realise`.
             followed: a model of the circuits near other conductances, as `follow` gave it, in place of them.
+            exact: whether `g` is the reference of that model, which then has the exact derivative; may be traced.
         """
-        return effective(as_floating(g, "g"), self.wires, self.shape, throw=throw, followed=followed)
+        return effective(as_floating(g, "g"), self.wires, self.shape, throw=throw, followed=followed, exact=exact)
 
     def follow(self, g: Float[Any, "*stack rows lines"], *, throw: bool = True) -> Followed:
         """A model of the circuits of a matrix near these crosspoints [S]; see `crossbar.follow`.

@@ -1,4 +1,4 @@
-"""Training of any NNX model: state, epochs as one compiled scan, checkpoints, in-place rules."""
+"""Training of any NNX model: state, epochs as one compiled loop, checkpoints, in-place rules."""
 
 from qsynapse_jax.training import rules as rules
 from qsynapse_jax.training._checkpoint import restore as restore

@@ -1,4 +1,4 @@
-"""One pass over the samples as one compiled scan, and one step for those who bring their own batches."""
+"""One pass over the samples as one compiled loop, and one step for those who bring their own batches."""
 
 from functools import partial
 from typing import Any
@@ -35,7 +35,7 @@ def epoch(
 ) -> tuple[State, Metrics]:
     """One pass over the samples in a new random order; the last incomplete batch is left out, another one every time.
 
-    All steps are one `lax.scan`, compiled once per shape of the samples and size of the batch.
+    All steps are one loop, compiled once per shape of the samples and size of the batch.
 
     Args:
         state: as `init` or the last epoch gave it.

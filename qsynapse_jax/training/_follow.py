@@ -3,8 +3,8 @@
 How long a reference serves is found as a solver of differential equations finds its step. Whenever a reference is
 renewed, the exact matrix tells how far the model was off, in currents and, by a few random solves, in its derivative;
 the next interval is as long as the tolerance of currents allows if errors grow in proportion to steps, and at most
-twice the last. Where the derivative of a new model is off, the circuits are solved, with their exact derivative, until
-it is tried again.
+twice the last. Where the derivative of a new model is off, every step has a reference of its own and, by solves of all
+lines, the exact derivative, until a model is tried again.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from qsynapse_jax._fields import as_whole, check, positive
-from qsynapse_jax.crossbar import Followed
 from qsynapse_jax.nn import MasterKernel, Reference, crossbar_layers
 
 # What float32 holds: an exact matrix is right within 2e-6 of its largest entry.
@@ -25,7 +24,7 @@ _LEAST = 1e-5
 # Share of the tolerance that an interval aims at, and how much intervals change at most.
 _AIM, _SHRINK, _GROW = 0.8, 0.25, 2.0
 
-# Steps with exact circuits before a model is tried again.
+# Steps with exact derivatives before a model is tried again.
 _PAUSE = 16
 
 
@@ -66,17 +65,19 @@ class Circuits(eqx.Module):
     """The circuits of one kernel in training.
 
     Attributes:
-        followed: the model and its reference.
+        followed: the model and its reference, a `crossbar.Followed`.
         interval: steps from this reference to the next.
         left: steps until then.
-        exact: whether the circuits are solved in every step meanwhile.
+        pause: steps with exact derivatives until a model is tried again.
+        exact: whether derivatives are exact; every step has a reference of its own then.
         renewals: exact compilations until now.
-        exact_steps: steps until now with exact circuits.
+        exact_steps: steps until now with exact derivatives.
     """
 
-    followed: Followed
+    followed: Any
     interval: Int[Array, ""]
     left: Int[Array, ""]
+    pause: Int[Array, ""]
     exact: Bool[Array, ""]
     renewals: Int[Array, ""]
     exact_steps: Int[Array, ""]
@@ -100,12 +101,12 @@ def begin(model: Any, follow: Follow | None) -> dict[str, Circuits]:
         return {}
     zero, no = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
     return {
-        path: Circuits(_nothing(kernel), zero + 1, zero, no, zero, zero)
+        path: Circuits(_nothing(kernel), zero + 1, zero, zero, no, zero, zero)
         for path, kernel in _behind_wires(model).items()
     }
 
 
-def _nothing(kernel: MasterKernel) -> Followed:
+def _nothing(kernel: MasterKernel) -> Any:
     """A model of the circuits of a kernel without numbers; it knows their wires, and how many of these are open."""
     tile = kernel.tile.get_value()
     shapes = jax.eval_shape(lambda: tile.follow(kernel.crosspoints(), throw=False))
@@ -148,14 +149,17 @@ def _next(kernel: MasterKernel, circuits: Circuits, follow: Follow, key: PRNGKey
 
 def _compiled(kernel: MasterKernel, circuits: Circuits, follow: Follow, key: PRNGKeyArray) -> Circuits:
     tile, g = kernel.tile.get_value(), jax.lax.stop_gradient(kernel.crosspoints())
-    # What the derivative is made of is renewed before it is needed: half of what is allowed.
-    new, before, after = tile.renew(circuits.followed, g, key=key, slope=0.5 * follow.slope)
+    # With exact derivatives a model is tried now and then. Otherwise what the derivative is made of is renewed in time:
+    # at half of what is allowed.
+    trying = (circuits.pause <= 0) | ~circuits.exact
+    worst = jnp.where(trying, 0.5 * follow.slope, jnp.inf)
+    new, before, after = tile.renew(circuits.followed, g, key=key, slope=worst)
     off = before.value / follow.tolerance
     factor = jnp.clip(_AIM / jnp.where(off > 0, off, 1e-9), _SHRINK, _GROW)
     factor = jnp.where(before.slope <= follow.slope, factor, jnp.minimum(factor, 0.5))
     longer = circuits.interval * factor
     interval = jnp.where(factor > 1, jnp.ceil(longer), jnp.floor(longer)).astype(jnp.int32)
-    interval = jnp.clip(interval, 1, follow.longest)
-    exact = ~(after.slope <= follow.slope)
-    left = jnp.where(exact, _PAUSE, interval)
-    return Circuits(new, interval, left, exact, circuits.renewals + 1, circuits.exact_steps)
+    exact = jnp.where(trying, ~(after.slope <= follow.slope), circuits.exact)
+    interval = jnp.where(exact, 1, jnp.clip(interval, 1, follow.longest))
+    pause = jnp.where(trying, _PAUSE, circuits.pause) - 1
+    return Circuits(new, interval, interval, pause, exact, circuits.renewals + 1, circuits.exact_steps)

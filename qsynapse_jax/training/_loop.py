@@ -1,11 +1,11 @@
-"""Descent as one compiled scan: it stops at the first step that is not finite, and tells how far it is."""
+"""Descent as one compiled loop: it stops at the first step that is not finite, and tells how far it is."""
 
 import itertools
 import time
 from collections.abc import Callable
 from concurrent import futures
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -51,10 +51,19 @@ class Course(eqx.Module):
     done: Int[Array, ""]
 
 
+class _Going(NamedTuple):
+    """A descent after so many steps, the last of which was `good`."""
+
+    carry: Any
+    number: Int[Array, ""]
+    losses: Float[Array, " steps"]
+    good: Bool[Array, ""]
+
+
 def descend(
     update: Update, carry: Any, steps: int, *, on_step: OnStep | None = None, message: Callable[..., str] | None = None
 ) -> tuple[Any, Float[Array, " steps"]]:
-    """Moves `carry` by so many steps, as one compiled scan that ends at the first step that is not finite.
+    """Moves `carry` by so many steps, as one compiled loop that ends at the first step that is not finite.
 
     Args:
         update: one step, `carry, loss, good = update(carry, number)` with the number counted from 0: any function that
@@ -85,28 +94,27 @@ def compiled(update: Callable[[Any, Any, Any], Any]) -> Any:
 
     @partial(jax.jit, static_argnums=5)
     def program(carry: Any, items: Any, given: Any, listener: Any, limit: Any, reports: bool) -> tuple[Any, Course]:
-        # Of all losses, so that a step that is left out can be told from one that is made.
         kind = jnp.result_type(float)
+        steps = jnp.minimum(limit, len(items))
 
-        def step(carry: Any, item: Any, number: Array) -> tuple[Any, Array, Array]:
-            new, loss, good = update(carry, item, given)
+        def going(state: _Going) -> Array:
+            return state.good & (state.number < steps)
+
+        # Not a scan, in which a step that is left out is a condition, around which all of the carry is copied.
+        def step(state: _Going) -> _Going:
+            number = state.number
+            item = jax.lax.dynamic_index_in_dim(items, number, keepdims=False)
+            carry, loss, good = update(state.carry, item, given)
             good = good & jnp.isfinite(loss)
             if reports:
-                # No debug callback: a scan goes on after one that failed, and Ctrl-C could not end it.
+                # No debug callback: a loop goes on after one that failed, and Ctrl-C could not end it.
                 good = good & io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, number + 1, loss)
             # What a step that is not kept makes of the carry is nobody's: `run` goes the same way again without it.
-            return new, loss.astype(kind), good
+            return _Going(carry, number + 1, state.losses.at[number].set(loss.astype(kind)), good)
 
-        def turn(state: tuple[Any, Array], numbered: tuple[Array, Any]) -> tuple[tuple[Any, Array], Array]:
-            (carry, done), (number, item) = state, numbered
-            wanted = (done == number) & (number < limit)
-            left_out = (carry, jnp.full((), jnp.nan, kind), jnp.zeros((), bool))
-            carry, loss, good = jax.lax.cond(wanted, lambda: step(carry, item, number), lambda: left_out)
-            return (carry, done + good), loss
-
-        numbers = jnp.arange(len(items), dtype=jnp.int32)
-        (carry, done), losses = jax.lax.scan(turn, (carry, jnp.zeros((), jnp.int32)), (numbers, items))
-        return carry, Course(losses, done)
+        nothing = jnp.full(len(items), jnp.nan, kind)
+        last = jax.lax.while_loop(going, step, _Going(carry, jnp.zeros((), jnp.int32), nothing, jnp.ones((), bool)))
+        return last.carry, Course(last.losses, jnp.where(last.good, last.number, last.number - 1))
 
     return program
 

@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 
 import qsynapse_jax as qs
 from qsynapse_jax.crossbar import Wires, effective_conductance, error, follow, renew, solve
+from tests.unchecked import unchecked
 
 KEY = jax.random.key(0)
 SEVERE = Wires(2.0, 2.0)
@@ -180,9 +181,19 @@ def test_wrong_use():
         follow(g.at[1, 2].set(jnp.inf), SEVERE)
     with pytest.raises(ValueError, match=r"g\[1, 2\] = nan"):
         follow(g.at[1, 2].set(jnp.nan), SEVERE)
-    with pytest.raises(ValueError, match="must be a `Wires`"):
+    with unchecked(), pytest.raises(ValueError, match="must be a `Wires`"):
         follow(g, no_wires)
     assert jnp.all(jnp.isnan(follow(g.at[1, 2].set(jnp.nan), SEVERE, throw=False).g_eff))
     new, _, _ = renew(model, g.at[1, 2].set(jnp.nan), KEY)
     assert jnp.all(jnp.isnan(new(g)))
     assert qs.crossbar.follow is follow
+
+
+@pytest.mark.parametrize("shape", [(7, 11), (11, 7)])
+def test_the_derivative_at_the_reference_can_be_exact(x64, shape):
+    g = cells(shape, dtype=jnp.float64).at[2, 3].set(0.0)
+    model, weights = follow(g, SEVERE), np.random.default_rng(5).normal(size=shape)
+    value, slope = jax.value_and_grad(lambda g: jnp.sum(weights * model.exactly(g)))(g)
+    exact, expected = jax.value_and_grad(lambda g: jnp.sum(weights * effective_conductance(g, SEVERE)))(g)
+    np.testing.assert_allclose(value, exact, rtol=1e-12)
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-4 * jnp.max(jnp.abs(expected)))
