@@ -69,6 +69,7 @@ INNER = {
     "tests/studies/test_config.py": "settings as they stand in a record",
     "tests/test_datasets.py": "addresses of files that are not there",
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",
+    "tests/crossbar/test_chain.py": "what accelerators run and CPUs do not",
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",
     "tests/devices/zoo.py": "a device of the tests, declared like those of the package",
     "tests/programming/zoo.py": "a scheme of the tests, likewise",

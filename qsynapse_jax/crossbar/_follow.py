@@ -279,9 +279,13 @@ def _off(model: Followed, g: Array, pairs: Pairs, currents: Array, gradient: Arr
 
 
 def _by_tile(one: Callable[..., T], g: Array, *given: Array) -> T:
-    """`one` of every array and what is given for it, one after the other: what a solve needs stays in the cache."""
+    """`one` of every array and what is given for it: on a CPU in turn, so that solves stay in cache, else at once."""
     flat = [x.reshape(-1, *x.shape[-2:]) for x in (g, *given)]
-    found = jax.lax.map(lambda x: one(*x), tuple(flat)) if len(flat[0]) > 1 else jax.vmap(one)(*flat)
+
+    def in_turn(*arrays: Array) -> T:
+        return jax.lax.map(lambda x: one(*x), arrays)
+
+    found = jax.lax.platform_dependent(*flat, cpu=in_turn, default=jax.vmap(one))
     return jax.tree.map(lambda x: x.reshape(*g.shape[:-2], *x.shape[1:]), found)
 
 

@@ -196,4 +196,4 @@ def test_the_derivative_at_the_reference_can_be_exact(x64, shape):
     value, slope = jax.value_and_grad(lambda g: jnp.sum(weights * model.exactly(g)))(g)
     exact, expected = jax.value_and_grad(lambda g: jnp.sum(weights * effective_conductance(g, SEVERE)))(g)
     np.testing.assert_allclose(value, exact, rtol=1e-12)
-    np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-4 * jnp.max(jnp.abs(expected)))
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=float(1e-4 * jnp.max(jnp.abs(expected))))

@@ -72,6 +72,7 @@ def test_where_the_derivative_does_not_hold_circuits_are_solved(exact):
         assert int(one.exact_steps) == len(losses)
 
 
+@pytest.mark.slow
 def test_a_tighter_tolerance_compiles_more_often(followed):
     tight, _ = trained(begun(training.Follow(tolerance=1e-3)))
     for path, one in tight.circuits.items():
