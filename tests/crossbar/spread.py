@@ -124,13 +124,15 @@ def process(directory, number, port):
     jax.distributed.initialize(f"127.0.0.1:{port}", 2, number, initialization_timeout=60)
     assert (jax.process_count(), jax.device_count(), jax.local_device_count()) == (2, 2, 1)
     half = NamedSharding(Mesh(np.array(jax.devices()), "a"), P("a"))
+    # Left to itself the compiler may as well leave half of the currents in each process.
+    whole = NamedSharding(half.mesh, P())
 
     wires = qs.crossbar.Wires(**OHMS)
 
     def mine(x):
         return jax.make_array_from_callback(x.shape, half, lambda index: x[index])
 
-    compiled = jax.jit(solve).lower(mine(G[0]), mine(V[0]), wires).compile()
+    compiled = jax.jit(solve, out_shardings=(whole, half)).lower(mine(G[0]), mine(V[0]), wires).compile()
     (directory / f"process{number}.json").write_text(json.dumps(collectives(compiled.as_text())))
     i_out, i_cell = compiled(mine(G[0]), mine(V[0]), wires)
     batch, _ = jax.jit(jax.vmap(solve, in_axes=(0, 0, None)))(mine(G), mine(V), wires)
