@@ -1,5 +1,7 @@
 """Two parts of an array joined over the lines that they share: one hybrid matrix of two (`_condense`)."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,6 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from qsynapse_jax.crossbar._matrices import Matrices, inverse, mm, mmt, tmm, transposed
+
+Inverse = Callable[[Matrices], Matrices]
 
 
 def join(near: Matrices, far: Matrices, shared: int, dropped: int) -> Matrices:
@@ -25,6 +29,7 @@ def join(near: Matrices, far: Matrices, shared: int, dropped: int) -> Matrices:
     return joined(
         *(block for row in _cut(near, own, shared, axis=1) for block in _cut(row, own, shared, axis=2)),
         *(block for row in _cut(far, shared, rest, axis=1) for block in _cut(row, shared, rest, axis=2)),
+        inverse,
     )
 
 
@@ -34,8 +39,9 @@ def _cut(a: Array, first: int, second: int, axis: int) -> list[Array]:
     return list(jax.lax.split(a, sizes if sizes[-1] else sizes[:-1], axis))[:2]
 
 
-def _solve(a: Array, et: Array, e: Array, r: Array, c: Array, f: Array, ft: Array, o: Array) -> tuple[Array, ...]:
+def _solve(inverse: Inverse, *parts: Array) -> tuple[Array, Array, Array]:
     """Near part [[a, et], [e, r]] (r: minus R), far part [[c, f], [ft, o]]: H, and the shared v and i of its ports."""
+    a, et, e, r, c, f, ft, o = parts
     near, far = a.shape[-1], o.shape[-1]
     x = inverse(jnp.eye(r.shape[-1], dtype=a.dtype)[None] - mm(r, c))
     v = mm(x, jnp.concatenate([e, mm(r, f)], 2))
@@ -45,19 +51,30 @@ def _solve(a: Array, et: Array, e: Array, r: Array, c: Array, f: Array, ft: Arra
     return jnp.concatenate([upper, lower], 1), v, i
 
 
-@jax.custom_jvp
+@partial(jax.custom_jvp, nondiff_argnums=(8,))
 def joined(
-    a: Matrices, et: Matrices, e: Matrices, r: Matrices, c: Matrices, f: Matrices, ft: Matrices, o: Matrices
+    a: Matrices,
+    et: Matrices,
+    e: Matrices,
+    r: Matrices,
+    c: Matrices,
+    f: Matrices,
+    ft: Matrices,
+    o: Matrices,
+    inverse: Inverse,
 ) -> Matrices:
-    """H of near parts [[a, et], [e, r]] and far parts [[c, f], [ft, o]], the shared ports apart from the others."""
-    return _solve(a, et, e, r, c, f, ft, o)[0]
+    """H of near parts [[a, et], [e, r]] and far parts [[c, f], [ft, o]], the shared ports apart from the others.
+
+    `inverse` is that of 1 - r c.
+    """
+    return _solve(inverse, a, et, e, r, c, f, ft, o)[0]
 
 
 @joined.defjvp
-def _joined_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _joined_jvp(inverse: Inverse, primals: Any, tangents: Any) -> tuple[Array, Array]:
     da, det, de, dr, dc, df, dft, do = tangents
     near, far = da.shape[-1], do.shape[-1]
-    h, v, i = _solve(*primals)
+    h, v, i = _solve(inverse, *primals)
     dv = jnp.pad(de + transposed(det), ((0, 0), (0, 0), (0, far))) + mmt(dr, transposed(i))
     di = jnp.pad(df + transposed(dft), ((0, 0), (0, 0), (near, 0))) + mmt(dc, transposed(v))
     apart = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))], 1)

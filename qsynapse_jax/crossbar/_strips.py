@@ -22,7 +22,7 @@ def strips(g: Float[Array, "n wide"], r_word: Float[Array, "n wide"], r_bit: Flo
     bit ports are near ones scaled by -r, plus the wires themselves.
     """
     wide = g.shape[1]
-    h = _without_bit_lines(g / (1 + g * r_bit), r_word)
+    h = strips_of_word_lines(g / (1 + g * r_bit), r_word)
     h = jnp.concatenate([h, -r_bit[:, :, None] * h[:, :wide]], 1)
     h = jnp.concatenate([h, -r_bit[:, None] * h[:, :, :wide]], 2)
     through = jnp.eye(2 * wide + 2, k=wide + 2, dtype=g.dtype)
@@ -79,12 +79,13 @@ def _solve(g: Float[Array, "n wide"], r: Float[Array, "n wide"]) -> tuple[Array,
 
 
 @jax.custom_jvp
-def _without_bit_lines(g: Float[Array, "n wide"], r: Float[Array, "n wide"]) -> Matrices:
+def strips_of_word_lines(g: Float[Array, "n wide"], r: Float[Array, "n wide"]) -> Matrices:
+    """H of strips behind ideal bit lines; ports: bits, near and far end of the word line."""
     return _solve(g, r)[0]
 
 
-@_without_bit_lines.defjvp
-def _without_bit_lines_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+@strips_of_word_lines.defjvp
+def _of_word_lines_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     (g, r), (dg, dr) = primals, tangents
     h, nodes, w = _solve(g, r)
     n, wide = dg.shape

@@ -10,7 +10,6 @@ All but the strips is matrix products. Their cost for N x N cells is about 12 N^
 cores, 1.4 times with their gradient.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from qsynapse_jax.crossbar._join import joined
 from qsynapse_jax.crossbar._matrices import Matrices, by_pivots, mm, mmt, small_inverse, symmetric, tmm, transposed
+from qsynapse_jax.crossbar._strips import strips_of_word_lines
 
 # Word lines up to which all panels are made at once: a panel of n lines has (2 n + 16)^2 numbers, all of them
 # together are 260 arrays at 1024 lines.
@@ -38,110 +39,7 @@ def condense_by_sweep(g: Matrices, r_word: Matrices, r_bit: Matrices) -> Matrice
     return (transposed(g_eff) if tall else g_eff)[:, ::-1]
 
 
-# --- strips: one word line, `edge` cells -----------------------------------------------------------------------------
-
-
-def _ladder(g: Float[Array, "edge n"], r: Float[Array, "edge n"]) -> tuple[Array, Array, Array, Array]:
-    """A word line with cells to ground, seen from its near end.
-
-    Returns its input conductance [S], the voltage transfers t from node to node, the nodes' resistances d to ground
-    with the near end grounded [ohm], and the conductances of the cells in series with the rest [S]: all of them sums
-    of positive terms.
-    """
-    zero = jnp.zeros_like(g[0])
-
-    def from_far(beyond: Array, cell: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
-        g, r = cell
-        transfer = 1 / (1 + r * (g + beyond))
-        return (g + beyond) * transfer, (transfer, beyond)
-
-    def from_near(before: Array, cell: tuple[Array, Array]) -> tuple[Array, Array]:
-        g, r = cell
-        before = before + r
-        return before / (1 + before * g), before
-
-    g_in, (transfer, beyond) = jax.lax.scan(from_far, zero, (g, r), reverse=True)
-    _, before = jax.lax.scan(from_near, zero, (g, r))
-    load = 1 / (1 + before * (g + beyond))
-    return g_in, transfer, before * load, g * (1 + before * beyond) * load
-
-
-def _strip_solve(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_first: bool) -> tuple[Array, Array, Array]:
-    """H of strips without bit-line segments; ports (bits, near, far) or (near, far, bits).
-
-    With N the resistances between nodes, N_jk = d_j t_j+1 ... t_k, the near end taken as a node with d = 1 and the far
-    end as one more tap of the last node, H_jk = -w_j N_jk w_k off the diagonal, w = (1, g, -1).
-    """
-    n, edge = g.shape
-    g_in, transfer, d, own = (x.T for x in _ladder(g.T, r.T))
-    one = jnp.ones((n, 1), g.dtype)
-    along = np.arange(1, edge + 1)  # the ports' places along the line
-    place = np.array([*along, 0, edge + 1] if bits_first else [0, edge + 1, *along])
-
-    def ports(near: Array, bits: Array, far: Array) -> Array:
-        return jnp.concatenate([bits, near, far] if bits_first else [near, far, bits], 1)
-
-    w, first = ports(one, g, -one), ports(one, d, d[:, -1:])
-    low, high = np.minimum.outer(place, place), np.maximum.outer(place, place)
-    nodes = jnp.where((place[:, None] <= place)[None], first[:, :, None], first[:, None])
-    for k in along:
-        nodes = nodes * jnp.where(((low < k) & (k <= high))[None], transfer[:, k - 1, None, None], 1)
-    # XLA would compute `nodes` again in everything that reads it; it keeps the result of a product.
-    nodes = mm(nodes, jnp.broadcast_to(jnp.eye(edge + 2, dtype=g.dtype), nodes.shape))
-    diagonal = ports(g_in[:, None], own, -d[:, -1:])
-    h = jnp.where(np.eye(edge + 2, dtype=bool)[None], diagonal[:, :, None], -w[:, :, None] * nodes * w[:, None])
-    return h, nodes, w
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _strips(g: Float[Array, "n edge"], r: Float[Array, "n edge"], bits_first: bool) -> Matrices:
-    return _strip_solve(g, r, bits_first)[0]
-
-
-@_strips.defjvp
-def _strips_jvp(bits_first: bool, primals: Any, tangents: Any) -> tuple[Array, Array]:
-    (g, r), (dg, dr) = primals, tangents
-    h, nodes, w = _strip_solve(g, r, bits_first)
-    n, edge = dg.shape
-    bits, far = (slice(0, edge), edge + 1) if bits_first else (slice(2, None), 1)
-    eye = np.eye(edge + 2)
-    across = nodes[:, bits] * w[:, None] - jnp.asarray(eye[None, bits], w.dtype)  # cell voltages per unit input
-    beyond = jnp.broadcast_to(jnp.asarray(np.triu(np.ones((edge, edge))), w.dtype), (n, edge, edge))
-    along = jnp.asarray(eye[None, None, far], w.dtype) - mm(beyond, h[:, bits])  # segment currents
-    fields = jnp.concatenate([across, along], 1)
-    return h, tmm(fields, jnp.concatenate([dg, -dr], 1)[:, :, None] * fields)
-
-
 # --- panels: strips joined over their bit lines -----------------------------------------------------------------------
-
-
-def _join_solve(a: Array, e: Array, et: Array, r: Array, c: Array, f: Array, ft: Array, o: Array) -> tuple[Array, ...]:
-    """Near part [[a, et], [e, -r]], far part [[c, f], [ft, o]]: H, and the shared v and i as maps of its ports."""
-    near, far = a.shape[-1], o.shape[-1]
-    x = small_inverse(jnp.eye(r.shape[-1], dtype=a.dtype)[None] + mm(r, c))
-    v = mm(x, jnp.concatenate([e, -mm(r, f)], 2))
-    i = mm(c, v) + jnp.pad(f, ((0, 0), (0, 0), (near, 0)))
-    upper = jnp.pad(a, ((0, 0), (0, 0), (0, far))) + mm(et, i)
-    lower = jnp.pad(o, ((0, 0), (0, 0), (near, 0))) + mm(ft, v)
-    return jnp.concatenate([upper, lower], 1), v, i
-
-
-@jax.custom_jvp
-def _join(
-    a: Matrices, e: Matrices, et: Matrices, r: Matrices, c: Matrices, f: Matrices, ft: Matrices, o: Matrices
-) -> Matrices:
-    return _join_solve(a, e, et, r, c, f, ft, o)[0]
-
-
-@_join.defjvp
-def _join_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    da, de, det, dr, dc, df, dft, do = tangents
-    near, far = da.shape[-1], do.shape[-1]
-    h, v, i = _join_solve(*primals)
-    dv = jnp.pad(de + transposed(det), ((0, 0), (0, 0), (0, far))) - mmt(dr, transposed(i))
-    di = jnp.pad(df + transposed(dft), ((0, 0), (0, 0), (near, 0))) + mmt(dc, transposed(v))
-    apart = jnp.concatenate([jnp.pad(da, ((0, 0), (0, 0), (0, far))), jnp.pad(do, ((0, 0), (0, 0), (near, 0)))], 1)
-    return h, apart + tmm(i, dv) + tmm(v, di)
 
 
 def _pairs(near: Any, far: Any) -> Matrices:
@@ -151,23 +49,25 @@ def _pairs(near: Any, far: Any) -> Matrices:
     bit ports are near ones scaled by -r, plus the wires themselves.
     """
     (g1, word1, r1), (g2, word2, r2) = near, far
-    edge = g1.shape[-1]
-    h1 = _strips(g1 / (1 + g1 * r1), word1, True)
-    h2 = _strips(g2 / (1 + g2 * r2), word2, False)
+    edge, n = g1.shape[-1], len(g1)
+    both = jnp.concatenate([g1 / (1 + g1 * r1), g2 / (1 + g2 * r2)])
+    h = strips_of_word_lines(both, jnp.concatenate([word1, word2]))
+    h1, h2 = h[:n], jnp.roll(h[n:], 2, (1, 2))  # ports (bits, near, far), and (near, far, bits)
     eye = jnp.eye(edge + 2, dtype=g1.dtype)[None]
     bits1, bits2 = slice(0, edge), slice(2, None)
     r1c, r1r = r1[:, :, None], r1[:, None]
     scale = jnp.pad(-r2, ((0, 0), (2, 0)), constant_values=1)
     wires = jnp.pad(r2, ((0, 0), (2, 0)))
-    return _join(
+    return joined(
         h1,
-        eye[:, bits1] - r1c * h1[:, bits1],
         eye[:, :, bits1] - h1[:, :, bits1] * r1r,
-        r1c * (eye[:, bits1, bits1] - h1[:, bits1, bits1] * r1r),
+        eye[:, bits1] - r1c * h1[:, bits1],
+        -r1c * (eye[:, bits1, bits1] - h1[:, bits1, bits1] * r1r),
         h2[:, bits2, bits2],
         h2[:, bits2] * scale[:, None] + eye[:, bits2],
         h2[:, :, bits2] * scale[:, :, None] + eye[:, :, bits2],
         scale[:, :, None] * h2 * scale[:, None] - eye * wires[:, None],
+        small_inverse,
     )
 
 
@@ -194,15 +94,16 @@ def _panels(g: Matrices, r_word: Matrices, r_bit: Matrices, edge: int) -> Float[
         if rows == 2:  # nothing lies beyond the far ends of the bit lines
             h2 = h2[:, :-edge, :-edge]
         own, shared, first, rest = slice(None, -edge), slice(-edge, None), slice(None, edge), slice(edge, None)
-        h = _join(
+        h = joined(
             h1[:, own, own],
-            h1[:, shared, own],
             h1[:, own, shared],
-            -h1[:, shared, shared],
+            h1[:, shared, own],
+            h1[:, shared, shared],
             h2[:, first, first],
             h2[:, first, rest],
             h2[:, rest, first],
             h2[:, rest, rest],
+            small_inverse,
         )
         rows //= 2
     return h.reshape(panels, tiles, *h.shape[1:])
