@@ -25,7 +25,6 @@ LONG = (
 # Those of times and of memory, marked `optimized`, are run apart, compiled as a user's programs are.
 QUICK = "--xla_backend_optimization_level=1"
 
-
 # Both workers and all processes that tests begin share what takes longer to compile [s] than to write and to find.
 # JAX does not write at once: whoever reads meanwhile, or after the writer was killed, gets a part, which does not
 # decompress, so that JAX warns and compiles. The warning is ignored here, and in pyproject.toml.
@@ -38,6 +37,7 @@ READS_ONLY = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 MOST_MAPS = 30_000
 MAPS = Path("/proc/self/maps")
 LOOK_EVERY = 10.0  # seconds: at most some 500 maps come in one, and to count 30,000 takes 20 ms
+NEXT_LOOK = pytest.StashKey[float]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,9 +75,6 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
     if now >= item.session.stash.get(NEXT_LOOK, 0.0):
         item.session.stash[NEXT_LOOK] = now + LOOK_EVERY
         make_room()
-
-
-NEXT_LOOK = pytest.StashKey[float]()
 
 
 def make_room() -> None:
