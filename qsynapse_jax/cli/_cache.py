@@ -17,7 +17,7 @@ import jax
 import pooch
 from jax.experimental.compilation_cache import compilation_cache
 
-# Bytes that may be there when a command begins. The 180 programs of `qsynapse demo` take 2.3 MB, 0.8 of them an epoch.
+# Bytes that may be there when a command begins. The 180 programs of `qsynapse demo` take 2.3 MB, 0.9 of them an epoch.
 _MOST = 200_000_000
 
 # JAX by itself keeps what takes a second to compile. A small training that compiles all takes 60 s of processor time,
