@@ -13,7 +13,6 @@ import time
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 import qsynapse_jax
 from qsynapse_jax.cells import Differential, Ladder
@@ -21,6 +20,7 @@ from qsynapse_jax.cli import main
 from qsynapse_jax.crossbar import Wires, effective_conductance
 from qsynapse_jax.datasets import load
 from qsynapse_jax.studies import find_run, write_record
+from tests.conftest import READS_ONLY
 
 # Tiles of one shape for both layers, so that less is compiled: 32 word lines and 16 bit lines.
 TRAIN = ["train", "--hidden", "8", "--epochs", "2", "--tile-shape", "32", "16", "--r-word", "7", "--r-bit", "21"]
@@ -43,23 +43,15 @@ def refused(capsys, *arguments):
 
 
 @contextlib.contextmanager
-def compiled_into(cache):
-    """Programs that JAX compiles meanwhile go into a folder, from which other processes can take them."""
-    changed = {
-        "jax_enable_compilation_cache": True,
-        "jax_compilation_cache_dir": str(cache),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: jax.config.values[name] for name in changed}
+def all_shared():
+    """Meanwhile other processes can take all that JAX compiles, down to the smallest program."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = jax.config.values[name]
+    jax.config.update(name, 0.0)
     try:
-        for name, value in changed.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
         yield
     finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
-        compilation_cache.reset_cache()
+        jax.config.update(name, before)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +73,7 @@ def run(shared):
     else:
         try:
             # As in the tests themselves, which then share what was compiled.
-            with compiled_into(shared / "cache"), jax.numpy_rank_promotion("raise"):
+            with all_shared(), jax.numpy_rank_promotion("raise"):
                 main([*TRAIN, *CELL, "--seed", "3", "--out", str(folder)])
         finally:
             over.touch()
@@ -234,14 +226,10 @@ def test_evaluate_believes_no_damaged_run(run, tmp_path, capsys, case):
     assert message in refused(capsys, "evaluate", str(tmp_path / "copy"))
 
 
-def killed(arguments, number, seconds, cache):
+def killed(arguments, number, seconds):
     """What is left of a process that gets a signal after so many seconds, if it is not done before; and its status."""
     program = f"from qsynapse_jax.cli import main; main({arguments!r})"
-    environment = os.environ | {
-        "JAX_ENABLE_COMPILATION_CACHE": "1",
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    environment = os.environ | READS_ONLY
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -293,7 +281,7 @@ def test_whatever_kills_a_run_it_is_complete_or_absent_and_continues_bit_by_bit(
     tables = {"this": accuracies(run)}
     for turn in range(kills):
         number, seconds = SIGNALS[turn % len(SIGNALS)], random.uniform(1, LONGEST)
-        status, said = killed([*arguments, "--resume"], number, seconds, run.parents[1] / "cache")
+        status, said = killed([*arguments, "--resume"], number, seconds)
         # Python ends without a message where it is hit before it knows what to do.
         assert status in (0, -number, 128 + number), said
         if status == 128 + number:
@@ -317,7 +305,7 @@ def test_whatever_kills_an_overwriting_run_one_of_the_two_is_there(run, tmp_path
     shutil.copytree(run, tmp_path / "run")
     for turn in range(10):
         number, seconds = SIGNALS[turn % len(SIGNALS)], random.uniform(1, LONGEST)
-        killed([*arguments, "--overwrite"], number, seconds, run.parents[1] / "cache")
+        killed([*arguments, "--overwrite"], number, seconds)
         if check_what_is_there(tmp_path / "run", tables, capsys) == "new":
             shutil.rmtree(tmp_path / "run")
             shutil.copytree(run, tmp_path / "run")

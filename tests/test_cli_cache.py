@@ -8,18 +8,26 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from qsynapse_jax.cli import main
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """The user's cache folder; with JAX as it is where nobody has set anything."""
+    """The user's cache folder; with JAX as it is where nobody has set anything, here and in what this begins."""
+    unset = {"enable_compilation_cache": True, "compilation_cache_dir": None}
+    unset["persistent_cache_min_compile_time_secs"] = 1.0
+    before = {f"jax_{name}": jax.config.values[f"jax_{name}"] for name in unset}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    with_cache = jax.config.values["jax_enable_compilation_cache"]
-    jax.config.update("jax_enable_compilation_cache", True)
+    for name, value in unset.items():
+        monkeypatch.delenv(f"JAX_{name.upper()}", raising=False)
+        jax.config.update(f"jax_{name}", value)
+    compilation_cache.reset_cache()
     yield tmp_path / "home"
-    jax.config.update("jax_enable_compilation_cache", with_cache)
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture
@@ -88,7 +96,6 @@ def test_a_folder_of_ones_own_is_ones_own(home, circuit, tmp_path):
     """The variable of JAX says where, and its other variables what: nothing is swept or added there."""
     own = tmp_path / "own"
     environment = os.environ | {
-        "JAX_ENABLE_COMPILATION_CACHE": "1",
         "JAX_COMPILATION_CACHE_DIR": str(own),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

@@ -71,6 +71,8 @@ INNER = {
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",
     "tests/crossbar/test_chain.py": "what accelerators run and CPUs do not",
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",
+    "tests/training/test_loop.py": "the pieces of a run, and how often they are compiled",
+    "tests/training/test_measures.py": "which of two programs calls back",
     "tests/devices/zoo.py": "a device of the tests, declared like those of the package",
     "tests/programming/zoo.py": "a scheme of the tests, likewise",
     "tests/tile/test_circuit.py": "how often a circuit is compiled",

@@ -127,7 +127,8 @@ def optimize(
             it falls to 0.1 % of it along a cosine.
         optimizer: another Optax transformation in its place.
         key: random numbers for objectives that need them (device spread); a new one every step.
-        on_step: called after every step with its number and loss.
+        on_step: called for every step with its number and loss, a tenth of a second or one step late; what it raises
+            ends the search after the piece that has run by then.
 
     Raises:
         ValueError: no parameter to move; `steps` below 1; an objective that is not a scalar.
@@ -187,7 +188,7 @@ def pareto_front(
         weights: shape (designs, objectives), in the order of `objectives`, non-negative.
         steps: as for `optimize`.
         learning_rate: as for `optimize`.
-        on_step: called after every step with its number and the mean loss.
+        on_step: as for `optimize`, with the mean loss.
 
     Raises:
         ValueError: weights of the wrong shape or sign; as `optimize`.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -189,14 +190,17 @@ def _views(rows: Mapping[str, Any]) -> dict[str, np.ndarray]:
     views = {}
     for name in ("deployed", "circuit"):
         kernel = _first_kernel(rows[name])
-        views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(kernel)
+        views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(*nnx.split(kernel))
     views["tile/v_cell"], views["tile/v_read"] = _voltages(kernel)
     return {name: np.asarray(view) for name, view in views.items()}
 
 
-@nnx.jit
-def _weights(kernel: Any) -> tuple[jax.Array, jax.Array]:
-    """Intended and effective weights of a kernel."""
+@partial(jax.jit, static_argnums=0)
+def _weights(graphdef: nnx.GraphDef, variables: Any) -> tuple[jax.Array, jax.Array]:
+    """Intended and effective weights of a kernel whose circuits have solutions, which its accuracy has shown."""
+    kernel: Any = nnx.merge(graphdef, variables)
+    # What raises calls Python back, and could not be kept for the next run.
+    kernel.throw = False
     return kernel.intended(), kernel.matrix()
 
 

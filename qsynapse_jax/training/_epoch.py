@@ -42,7 +42,8 @@ def epoch(
         x: inputs (n, ...), e.g. (n, features) or images (n, height, width, channels).
         y: labels (n,), integers from 0.
         batch_size: samples per step, cut down to n.
-        on_step: called after every step with its number in the whole run and its loss.
+        on_step: called for every step with its number in the whole run and its loss, a tenth of a second or one step
+            late; what it raises ends the epoch after the piece that has run by then.
 
     Raises:
         ValueError: inputs and labels that do not belong together, are not finite, or out of range.

@@ -68,7 +68,8 @@ def fit(
         digital: as for `init`.
         wrt: which variables are trained, as for `init`.
         loss: as for `init`.
-        on_step: called after every step with its number in the whole run and its loss.
+        on_step: called for every step with its number in the whole run and its loss, a tenth of a second or one step
+            late; what it raises ends the epoch after the piece that has run by then.
         on_epoch: called after every epoch with its record.
         checkpoint: folder for a checkpoint after every epoch; the newest two are kept.
         checkpoint_seconds: least time from one checkpoint to the next [s], each of which takes about 50 ms; the last

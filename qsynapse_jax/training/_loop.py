@@ -1,27 +1,21 @@
-"""Descent as one compiled loop: it stops at the first step that is not finite, and tells how far it is."""
+"""Descent as one compiled loop, in pieces: it stops at the first step that is not finite, and tells how far it is."""
 
-import itertools
 import time
 from collections.abc import Callable
-from concurrent import futures
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import io_callback
 from jaxtyping import Array, Bool, Float, Int
 
 OnStep = Callable[[int, float], None]
 # One step: (carry, item) -> (carry, loss, whether the new carry may be kept).
 Update = Callable[[Any, Any], tuple[Any, Float[Array, ""], Bool[Array, ""]]]
 
-# Those who listen to running loops, by the number the compiled program is given: a program that held the listener
-# itself would have to be compiled again for every other one.
-_listeners: dict[int, Callable[[int, float], bool]] = {}
-_numbers = itertools.count(1)
+# How long a listener waits to hear of a step [s]: a piece costs 0.1 to 1 ms to begin and to end, more with many leaves.
+_PIECE = 0.1
 
 
 class DivergedError(RuntimeError):
@@ -40,11 +34,11 @@ class DivergedError(RuntimeError):
 
 
 class Course(eqx.Module):
-    """How a descent went.
+    """How a piece of a descent went.
 
     Attributes:
         losses: before every step; NaN for steps that were not made.
-        done: steps before the first one that failed: all of them where none did.
+        done: number of the first step that failed, from 0: the end of the piece where none did.
     """
 
     losses: Float[Array, " steps"]
@@ -70,7 +64,8 @@ def descend(
             JAX can trace. What it makes of the carry is kept where the loss is finite and `good` is true.
         carry: a tree of arrays.
         steps: at least 1.
-        on_step: called after every step with its number, from 1, and its loss.
+        on_step: called for every step with its number, from 1, and its loss, a tenth of a second or one step late; what
+            it raises ends the descent after the piece that has run by then.
         message: text of the error for the number of a step, from 1, and its loss.
 
     Returns:
@@ -87,34 +82,30 @@ def descend(
 def compiled(update: Callable[[Any, Any, Any], Any]) -> Any:
     """A program of steps `carry, loss, good = update(carry, item, given)` along the first axis of `items`.
 
-    `program(carry, items, given, listener, limit, reports)` gives the carry and the `Course`. A step that is not kept
-    ends the descent. So does `limit`, a number of steps, without another compilation. Where it `reports`, the
-    `listener`, a number that `run` gives, hears of every step.
+    `program(carry, items, given, first, last)` makes the steps from `first` on that come before `last`, numbers of
+    32 bits that need no other compilation, and gives the carry and the `Course`. A step that is not kept ends it.
+    It calls nobody while it runs: a program that did could not be kept for the next process.
     """
 
-    @partial(jax.jit, static_argnums=5)
-    def program(carry: Any, items: Any, given: Any, listener: Any, limit: Any, reports: bool) -> tuple[Any, Course]:
+    @jax.jit
+    def program(carry: Any, items: Any, given: Any, first: Any, last: Any) -> tuple[Any, Course]:
         kind = jnp.result_type(float)
-        steps = jnp.minimum(limit, len(items))
 
         def going(state: _Going) -> Array:
-            return state.good & (state.number < steps)
+            return state.good & (state.number < last)
 
         # Not a scan, in which a step that is left out is a condition, around which all of the carry is copied.
         def step(state: _Going) -> _Going:
             number = state.number
             item = jax.lax.dynamic_index_in_dim(items, number, keepdims=False)
             carry, loss, good = update(state.carry, item, given)
-            good = good & jnp.isfinite(loss)
-            if reports:
-                # No debug callback: a loop goes on after one that failed, and Ctrl-C could not end it.
-                good = good & io_callback(_tell, jax.ShapeDtypeStruct((), bool), listener, number + 1, loss)
             # What a step that is not kept makes of the carry is nobody's: `run` goes the same way again without it.
-            return _Going(carry, number + 1, state.losses.at[number].set(loss.astype(kind)), good)
+            losses = state.losses.at[number].set(loss.astype(kind))
+            return _Going(carry, number + 1, losses, good & jnp.isfinite(loss))
 
         nothing = jnp.full(len(items), jnp.nan, kind)
-        last = jax.lax.while_loop(going, step, _Going(carry, jnp.zeros((), jnp.int32), nothing, jnp.ones((), bool)))
-        return last.carry, Course(last.losses, jnp.where(last.good, last.number, last.number - 1))
+        end = jax.lax.while_loop(going, step, _Going(carry, first, nothing, jnp.ones((), bool)))
+        return end.carry, Course(end.losses, jnp.where(end.good, end.number, end.number - 1))
 
     return program
 
@@ -129,61 +120,52 @@ def run(
     *,
     epoch: int | None = None,
 ) -> tuple[Any, Float[Array, " steps"]]:
-    """The carry after a `compiled` program and its losses, or the error of the step that is not kept."""
-    arguments, steps = (carry, items, given), len(items)
-    if on_step is None:
-        carry, course = wait(program(*arguments, 0, steps, False))
-    else:
-        carry, course = _heard(program, arguments, steps, on_step)
-    done = int(course.done)
-    if done == steps:
-        return carry, course.losses
-    # What led to a bad loss was the step before: the same again without it. The first one has none before it.
-    good, _ = wait(program(*arguments, 0, max(done - 1, 0), False))
-    loss = float(course.losses[done])
-    raise DivergedError(message(done + 1, loss), state=good, step=done + 1, loss=loss, epoch=epoch)
+    """The carry after a `compiled` program and its losses, or the error of the step that is not kept.
+
+    Without a listener it is one piece; with one it is pieces of about `_PIECE` seconds, which are the same program.
+    """
+
+    def piece(carry: Any, first: int, last: int) -> tuple[Any, Course]:
+        return wait(program(carry, items, given, np.int32(first), np.int32(last)))
+
+    steps, first, size = len(items), 0, len(items) if on_step is None else 1
+    # A weak type that the loop makes a strong one would be another compilation for the second piece.
+    kinds, _ = program.eval_shape(carry, items, given, np.int32(0), np.int32(0))
+    carry, losses = jax.tree.map(_settled, carry, kinds), np.full(steps, np.nan, jnp.result_type(float))
+    before = (0, carry)
+    while first < steps:
+        last, begun = min(first + size, steps), time.monotonic()
+        after, course = piece(carry, first, last)
+        taken, done = time.monotonic() - begun, int(course.done)
+        made = slice(first, min(done + 1, last))
+        losses[made] = np.asarray(course.losses)[made]
+        if on_step is not None:
+            for number, loss in enumerate(losses[made].tolist(), first + 1):
+                on_step(number, loss)
+        if done < last:
+            # What led to a bad loss was the step before, which may be the last one of the piece before: the same again
+            # without it. The first step of all has none before it.
+            culprit = max(done - 1, 0)
+            start, there = (first, carry) if culprit >= first else before
+            good, _ = piece(there, start, culprit)
+            loss = float(losses[done])
+            raise DivergedError(message(done + 1, loss), state=good, step=done + 1, loss=loss, epoch=epoch)
+        before, carry, first = (first, carry), after, last
+        size = max(1, min(2 * size, int(size * _PIECE / max(taken, 1e-9))))
+    return carry, jnp.asarray(losses)
 
 
-def _heard(program: Any, arguments: tuple[Any, ...], steps: int, on_step: OnStep) -> Any:
-    """What a program gives that reports its steps; it ends at the first one that the listener fails to hear."""
-    failures: list[BaseException] = []
-
-    def listen(step: int, loss: float) -> bool:
-        try:
-            if not failures:
-                on_step(step, loss)
-        except BaseException as error:  # raised below as it is; what leaves this function becomes an error of XLA
-            failures.append(error)
-        return not failures
-
-    listener = next(_numbers)
-    executable = program.lower(*arguments, listener, steps, True).compile()
-    _listeners[listener] = listen
-    try:
-        # A program with reports keeps the thread that calls it, in which Ctrl-C would then not act before its end.
-        with futures.ThreadPoolExecutor(1) as pool:
-            work = pool.submit(lambda: wait(executable(*arguments, listener, steps)))
-            try:
-                while not futures.wait([work], 0.1).done:
-                    pass
-            except BaseException as error:
-                failures.insert(0, error)
-    finally:
-        del _listeners[listener]
-    if failures:
-        raise failures[0]
-    return work.result()
+def _settled(leaf: Any, kind: Any) -> Any:
+    """A leaf of the carry as the loop gives it back."""
+    weak = getattr(jax.typeof(leaf), "weak_type", False)
+    return jax.lax.convert_element_type(leaf, kind.dtype) if weak and not kind.weak_type else leaf
 
 
 def wait(tree: Any) -> Any:
     """The tree itself once it is computed; Ctrl-C acts meanwhile, as it does not within `block_until_ready`."""
+    begun = time.monotonic()
     for leaf in jax.tree.leaves(tree):
-        pause = 1e-4
         while not getattr(leaf, "is_ready", lambda: True)():  # keys of random numbers cannot be asked
-            time.sleep(pause)
-            pause = min(2 * pause, 0.02)
+            # Late by 2 % at most.
+            time.sleep(min(max((time.monotonic() - begun) / 50, 1e-4), 0.02))
     return tree
-
-
-def _tell(listener: Any, number: Any, loss: Any) -> np.bool_:
-    return np.bool_(_listeners[int(listener)](int(number), float(loss)))

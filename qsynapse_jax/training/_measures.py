@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import as_whole
 from qsynapse_jax.nn import crossbar_layers, freeze
 
@@ -38,15 +39,29 @@ def accuracy(model: nnx.Module, x: Any, y: Any, batch_size: int | None = None) -
         )
     size = len(x) if batch_size is None else min(as_whole(batch_size, "batch_size", 1), len(x))
     graphdef, variables = nnx.split(model)
-    return _accuracy(graphdef, variables, x, y, size)
+    if is_concrete(variables, x, y):
+        # A program that raises calls Python back, which a cache of compiled programs cannot keep: it is for circuits
+        # that have no solution, to say why.
+        share, solved = _accuracy(graphdef, variables, x, y, size, False)
+        if bool(solved):
+            return share
+    return _accuracy(graphdef, variables, x, y, size, True)[0]
 
 
-@partial(jax.jit, static_argnums=(0, 4))
-def _accuracy(graphdef: Any, variables: Any, x: jax.Array, y: jax.Array, size: int) -> Array:
+@partial(jax.jit, static_argnums=(0, 4, 5))
+def _accuracy(
+    graphdef: Any, variables: Any, x: jax.Array, y: jax.Array, size: int, throw: bool
+) -> tuple[Array, Bool[Array, ""]]:
+    """The share, and whether all circuits were solved; kernels that raise do it only where they may `throw`."""
     model: Any = nnx.merge(graphdef, variables)
     model.eval()
-    if crossbar_layers(model):
+    solved = jnp.ones((), bool)
+    if layers := crossbar_layers(model):
+        for layer in layers.values():
+            layer.kernel.throw &= throw
         model = freeze(model)
+        matrices = [layer.kernel.effective() for layer in crossbar_layers(model).values()]
+        solved = jnp.all(jnp.stack([jnp.all(jnp.isfinite(matrix)) for matrix in matrices]))
     graphdef, variables = nnx.split(model)
 
     def right(x: jax.Array, y: jax.Array) -> Array:
@@ -55,8 +70,8 @@ def _accuracy(graphdef: Any, variables: Any, x: jax.Array, y: jax.Array, size: i
         return jnp.sum(jnp.argmax(model(x), axis=-1) == y)
 
     if size == len(x):
-        return right(x, y) / len(x)
+        return right(x, y) / len(x), solved
     whole = len(x) // size * size
     batches = (part[:whole].reshape(-1, size, *part.shape[1:]) for part in (x, y))
     total = jnp.sum(jax.lax.map(lambda batch: right(*batch), tuple(batches)))
-    return (total + (right(x[whole:], y[whole:]) if whole < len(x) else 0)) / len(x)
+    return (total + (right(x[whole:], y[whole:]) if whole < len(x) else 0)) / len(x), solved

@@ -1,6 +1,7 @@
 """Checkpoints: whole or absent, the same to the last bit, and refused where they do not belong."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from flax import nnx
 
 import qsynapse_jax as qs
+from tests.conftest import READS_ONLY
 from tests.training.killed import run
 from tests.training.models import ADAM, KEY, assert_same, modal, numbers, samples, software, tile
 
@@ -68,7 +70,9 @@ def test_resumed_is_as_never_interrupted(tmp_path):
 def killed(folder, seconds):
     """A process that trains on and is killed after so many seconds of training."""
     command = [sys.executable, "-m", "tests.training.killed", str(folder), str(seconds)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | READS_ONLY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.slow  # tests/test_cli.py kills whole runs by default
@@ -76,8 +80,8 @@ def test_kill_at_any_moment_loses_nothing_that_was_written(tmp_path):
     rng = np.random.default_rng()
     times = rng.uniform(0, 0.5, 2)
     folders = [tmp_path / str(k) for k in range(len(times))]
-    processes = [killed(folder, time) for folder, time in zip(folders, times, strict=True)]
     network, expected = run()
+    processes = [killed(folder, time) for folder, time in zip(folders, times, strict=True)]
     for process, folder in zip(processes, folders, strict=True):
         assert process.wait(timeout=120) in (-9, 0)
         again, history = run(folder, resume=True)
