@@ -1,5 +1,8 @@
 """How one device is written, read, spreads and ages; nothing here knows of weights or of arrays."""
 
+from qsynapse_jax.devices._affine import ConstantStep as ConstantStep
+from qsynapse_jax.devices._affine import LinearStep as LinearStep
+from qsynapse_jax.devices._affine import SoftBounds as SoftBounds
 from qsynapse_jax.devices._base import AbstractDevice as AbstractDevice
 from qsynapse_jax.devices._base import AbstractDriven as AbstractDriven
 from qsynapse_jax.devices._base import AbstractGated as AbstractGated
@@ -9,6 +12,8 @@ from qsynapse_jax.devices._base import Exposure as Exposure
 from qsynapse_jax.devices._base import Pulse as Pulse
 from qsynapse_jax.devices._base import Trace as Trace
 from qsynapse_jax.devices._base import demand as demand
+from qsynapse_jax.devices._curved import ExpStep as ExpStep
+from qsynapse_jax.devices._curved import PowStep as PowStep
 from qsynapse_jax.devices._filament import GatedFilament as GatedFilament
 from qsynapse_jax.devices._presets import analog_rram as analog_rram
 from qsynapse_jax.devices._presets import digital_switch as digital_switch

@@ -1,0 +1,192 @@
+"""Devices whose step is constant or linear in the weight: many pulses at once, in closed form."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, UInt
+
+from qsynapse_jax._fields import Scalar, non_negative, real
+from qsynapse_jax.devices import _noise
+from qsynapse_jax.devices._step import AbstractStep, StepState
+
+# Below it a step does not depend on the weight, as far as numbers tell; and a slope of -1 reaches its end in one pulse.
+_LEAST_RATIO, _LEAST_SLOPE = 1e-12, -1 + 1e-6
+# Mean overshoot of a random walk over a bound, in standard deviations of a step: -zeta(1/2)/sqrt(2 pi).
+_OVERSHOOT = 0.5826
+_TINY = 1e-30
+
+
+def after_pulses(
+    state: StepState,
+    count: Int[Array, "*shape"],
+    word: UInt[Array, "*shape"],
+    *,
+    slope: Array | None,
+    noise: Array,
+    is_proportional: bool,
+) -> Float[Array, "*shape"]:
+    """Weights after n pulses w <- clip(w + (c + s w) (1 + noise xi)), or, noise apart, clip(w + c + s w + c noise xi).
+
+    Let r = 1 + s. Without bounds n pulses are again one affine step with one normal number of known variance:
+
+        E[w_n] = w + (c + s w) (r^n - 1)/s
+        Var[w_n] = (c noise)^2 (r^2n - 1)/(r^2 - 1)                              noise apart
+        Var[w_n] = ((c + s w) noise)^2 r^2(n-1) ((1 + q)^n - 1)/q,  q = (s noise/r)^2    noise in proportion to the step
+
+    Without noise the bounds change nothing but the end, since w moves one way. With noise pulses that meet a bound are
+    thrown back by it. Seen on the scale of the variance w is a Brownian motion, and given where one ends its maximum is
+    known: with distances a before (shrunk by r^n, as the noise forgets) and b after,
+
+        maximum beyond the bound = (sqrt((a - b)^2 - 2 Var ln U) - a - b)/2,  U uniform,
+
+    less the overshoot of a walk in jumps. By that much w_n ends lower (Skorokhod). One pulse is exact.
+
+    Args:
+        state: of the devices.
+        count: signed pulses.
+        word: random words.
+        slope: s in the direction of the pulses, at most 0; `None` where steps are constant.
+        noise: relative noise of a step.
+        is_proportional: whether noise is in proportion to the step, or to the step at weight 0.
+    """
+    w, dtype = state.w, state.w.dtype
+    is_up = count > 0
+    # Zero pulses as one: whatever comes out is not used, and no power of it is infinite.
+    n = jnp.maximum(jnp.abs(count), 1).astype(dtype)
+    constant = jnp.where(is_up, state.up, -state.down)
+    if slope is None:
+        step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
+    else:
+        step = constant + slope * w
+        # A steeper one jumps over the weight at which its step is 0; where that is a bound, the clip makes it right.
+        slope = jnp.minimum(jnp.maximum(slope, _LEAST_SLOPE), -_LEAST_RATIO)
+        lost = jnp.expm1(n * jnp.log1p(slope))
+        total, kept = lost / slope, 1 + lost
+        if is_proportional:
+            ratio = jnp.minimum((slope * noise / (1 + slope)) ** 2, 1)
+            squares, first = (kept / (1 + slope)) ** 2 * _growth(ratio, n), noise * step
+        else:
+            squares, first = total * (2 + lost) / (2 + slope), noise * constant
+    spread = jnp.abs(first) * jnp.sqrt(squares)
+    end = w + step * total + spread * _noise.normal(word, dtype)
+
+    is_high = w + end > state.low + state.high
+    a = jnp.where(is_high, state.high - w, w - state.low) * kept
+    b = jnp.where(is_high, state.high - end, end - state.low)
+    chance = -2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
+    beyond = (jnp.sqrt(jnp.maximum((a - b) ** 2 + spread**2 * chance, _TINY)) - a - b) / 2
+    beyond = jnp.where(n > 1, jnp.maximum(beyond - _OVERSHOOT * jnp.abs(first), 0), 0)
+    return jnp.clip(jnp.where(is_high, end - beyond, end + beyond), state.low, state.high)
+
+
+def _growth(q: Array, n: Array) -> Array:
+    """((1 + q)^n - 1)/q by its binomial series, exact up to n = 5.
+
+    Farther on its terms count only where r^2n has already left nothing of the variance.
+    """
+    series = jnp.ones_like(q)
+    for k in (4, 3, 2, 1):
+        series = 1 + jnp.maximum(n - k, 0) * q / (k + 1) * series
+    return n * series
+
+
+class ConstantStep(AbstractStep):
+    """Every pulse moves the weight by the same step, up to the bounds: w <- clip(w + step (1 + dw_min_std xi)).
+
+    Many pulses are one operation, exact without noise; with noise exact away from the bounds, see `after_pulses`.
+
+    Args: those of all devices that move by steps, see `AbstractStep`.
+
+    Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333.
+    """
+
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        return after_pulses(state, count, word, slope=None, noise=self.dw_min_std, is_proportional=False)
+
+
+class LinearStep(AbstractStep):
+    """The step falls in proportion to the weight, and by the share gamma of it at the bound.
+
+        up:    w <- clip(w + up (1 - gamma_up w/w_max) (1 + dw_min_std xi))
+        down:  w <- clip(w - down (1 - gamma_down w/w_min) (1 + dw_min_std xi))
+
+    With `mult_noise=False` the noise is that of a step at weight 0 everywhere. Many pulses are one operation, as in
+    `ConstantStep`.
+
+    Args:
+        gamma_up, gamma_down: part of the step that is lost at the bound; 0 is a constant step, 1 soft bounds.
+        gamma_up_dtod, gamma_down_dtod: their spread, absolute; gammas are taken absolute.
+        mult_noise: whether noise is in proportion to the step. Static.
+        mean_bound_reference: whether gamma counts to the mean bounds, or to those of each device. Static.
+
+    The others are those of `AbstractStep`.
+    """
+
+    gamma_up: Scalar = real("", non_negative, default=0.0)
+    gamma_down: Scalar = real("", non_negative, default=0.0)
+    gamma_up_dtod: Scalar = real("", non_negative, default=0.0)
+    gamma_down_dtod: Scalar = real("", non_negative, default=0.0)
+    mult_noise: bool = eqx.field(static=True, default=True)
+    mean_bound_reference: bool = eqx.field(static=True, default=True)
+
+    def curved(self, state: StepState, noise: Float[Array, " pair *shape"]) -> StepState:
+        high, low = (self.w_max, self.w_min) if self.mean_bound_reference else (state.high, state.low)
+        up = jnp.abs(self.gamma_up + self.gamma_up_dtod * noise[0])
+        down = jnp.abs(self.gamma_down + self.gamma_down_dtod * noise[1])
+        slope_up, slope_down = -up * _ratio(state.up, high), -down * _ratio(state.down, -low)
+        return replace(state, bend_up=slope_up, bend_down=slope_down)
+
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        assert state.bend_up is not None
+        assert state.bend_down is not None
+        slope = jnp.where(count > 0, state.bend_up, state.bend_down)
+        return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
+
+
+class SoftBounds(AbstractStep):
+    """The step falls to nothing at the bounds, so that a device pulsed up and down in turn goes to its symmetry point.
+
+        up:    w <- clip(w + up (1 - w/high) (1 + dw_min_std xi))
+        down:  w <- clip(w - down (1 - w/low) (1 + dw_min_std xi))
+        symmetry point:  (up - down)/(up/high - down/low)
+
+    With `mult_noise=False` the noise is that of a step at weight 0 everywhere. A reference may be taken off, which
+    turns the symmetry point into weight 0. Many pulses are one operation, as in `ConstantStep`.
+
+    Args:
+        mult_noise: whether noise is in proportion to the step. Static.
+        subtract_symmetry_point: whether the reference of each device is its symmetry point. Static.
+        reference_mean, reference_std: added to it: mean, and spread from device to device.
+
+    The others are those of `AbstractStep`.
+
+    Reference: M. J. Rasch et al., Nat. Commun. 15:7133, 2024, doi 10.1038/s41467-024-51221-z.
+    """
+
+    mult_noise: bool = eqx.field(static=True, default=True)
+    subtract_symmetry_point: bool = eqx.field(static=True, default=False)
+    reference_mean: Scalar = real("", default=0.0)
+    reference_std: Scalar = real("", non_negative, default=0.0)
+
+    def curved(self, state: StepState, noise: Float[Array, " pair *shape"]) -> StepState:
+        reference = self.reference_mean + self.reference_std * noise[0]
+        if self.subtract_symmetry_point:
+            reference = reference + self.symmetry_point(state)
+        return replace(state, reference=reference)
+
+    def symmetry_point(self, state: StepState) -> Float[Array, "*shape"]:
+        """The weight, reference not taken off, at which steps up and down are equal; 0 for a stuck device."""
+        slope = _ratio(state.up, state.high) + _ratio(state.down, -state.low)
+        return _ratio(state.up - state.down, slope)
+
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        is_up = count > 0
+        slope = -_ratio(jnp.where(is_up, state.up, state.down), jnp.where(is_up, state.high, -state.low))
+        return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    """a/b, and 0 where b is not positive: a step without a range does not bend."""
+    is_positive = b > 0
+    return jnp.where(is_positive, a / jnp.where(is_positive, b, 1), 0)
