@@ -160,6 +160,10 @@ class AbstractPulsed(AbstractDevice):
     def weight(self, state: Any) -> Float[Array, "*shape"]:
         """Weights between `w_min` and `w_max`."""
 
+    def moving(self, state: Any) -> Any:
+        """Those leaves of a state that a pulse can change: all by default, fewer where a device knows better."""
+        return jax.tree.leaves(state)
+
 
 class AbstractDriven(AbstractDevice):
     """A device that is written by voltage pulses at its terminals."""

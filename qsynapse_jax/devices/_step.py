@@ -174,6 +174,9 @@ class AbstractStep(AbstractPulsed):
         state = self.curved(state, jnp.stack(noise))
         return replace(state, w=jnp.clip(zero if state.reference is None else state.reference, state.low, state.high))
 
+    def moving(self, state: StepState) -> Any:
+        return state.w, state.offset
+
     def weight(self, state: StepState) -> Float[Array, "*shape"]:
         """What a noiseless read finds, write noise included."""
         apparent = state.w + state.offset
