@@ -1,6 +1,7 @@
 """In-place learning rules: what rows and columns of an array receive moves its weights."""
 
 from qsynapse_jax.training.rules._analog_sgd import AnalogSGD as AnalogSGD
+from qsynapse_jax.training.rules._analog_sgd import CoarseToFine as CoarseToFine
 from qsynapse_jax.training.rules._base import AbstractRule as AbstractRule
 from qsynapse_jax.training.rules._outer_sgd import OuterSGD as OuterSGD
 from qsynapse_jax.training.rules._trains import PulseTrains as PulseTrains

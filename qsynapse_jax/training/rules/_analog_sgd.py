@@ -1,15 +1,16 @@
-"""Gradient descent by the array itself: every presentation pulses all devices at once."""
+"""Gradient descent by the arrays themselves: every presentation pulses the devices of one array at once."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, PRNGKeyArray, UInt
+from jaxtyping import Array, Int, PRNGKeyArray, UInt
 
-from qsynapse_jax._fields import Scalar, positive, real
+from qsynapse_jax._fields import Scalar, as_whole, positive, real
 from qsynapse_jax.nn import Outer, PulsedKernel, crossbar_layers
 from qsynapse_jax.training.rules._arrays import pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
@@ -21,73 +22,139 @@ class Tally(eqx.Module):
 
     Attributes:
         pulses: that devices received, low and high 32 bits.
-        updates: presentations.
+        presentations: updates, one per sample (and window of a convolution).
         cut: presentations that asked for more slots than trains have.
+        selected: array that the last one went to.
     """
 
     pulses: UInt[Array, " 2"]
-    updates: UInt[Array, ""]
+    presentations: UInt[Array, ""]
     cut: UInt[Array, ""]
+    selected: Int[Array, ""]
 
     @classmethod
     def zero(cls) -> "Tally":
         """Nothing was sent."""
         none = jnp.zeros((), jnp.uint32)
-        return cls(jnp.zeros(2, jnp.uint32), none, none)
+        return cls(jnp.zeros(2, jnp.uint32), none, none, jnp.zeros((), jnp.int32))
 
-    def after(self, sent: Sent, count: Array) -> "Tally":
-        """With one more presentation, in which devices received so many pulses."""
+    def after(self, sent: Sent, count: Array, selected: Array) -> "Tally":
+        """With one more presentation to the selected array, in which devices received so many pulses."""
         low = self.pulses[0] + count.astype(jnp.uint32)
         pulses = jnp.stack([low, self.pulses[1] + (low < self.pulses[0])])
         is_cut = (sent.asked > sent.length).astype(jnp.uint32)
-        return Tally(pulses, self.updates + jnp.uint32(1), self.cut + is_cut)
+        return Tally(pulses, self.presentations + jnp.uint32(1), self.cut + is_cut, selected)
 
 
-class AnalogSGD(AbstractRule):
-    """Stochastic gradient descent in the array: of every presentation the two factors are sent as pulse trains.
+class AbstractDescent(AbstractRule):
+    """Descent by pulses: for every presentation one array is selected, and its rows and columns receive the factors."""
 
-    Devices move where bits meet, by -`learning_rate` x d in the mean as far as their step is the mean one. The
-    presentations of a batch are sent one after another; all were read before.
+    learning_rate: eqx.AbstractVar[Scalar]
+    schedule: eqx.AbstractVar[Callable[[Any], Any] | None]
+    trains: eqx.AbstractVar[PulseTrains]
+
+    @abstractmethod
+    def arrays(self) -> int:
+        """How many arrays a kernel must have."""
+
+    @abstractmethod
+    def selected(self, tally: Tally) -> Int[Array, ""]:
+        """The array that the next presentation goes to."""
+
+    def init(self, model: nnx.Module) -> Any:
+        return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, self.arrays())}
+
+    def update(
+        self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
+    ) -> tuple[nnx.Module, Any]:
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
+        rule_state = dict(rule_state)
+        for (path, factors), its_key in zip(sorted(outer.items()), jax.random.split(key, len(outer)), strict=True):
+            kernel = kernels[path]
+            carry = (kernel.devices(), rule_state[path])
+            keys = jax.random.split(its_key, len(factors.x))
+            devices, rule_state[path] = self._presented(kernel.device, kernel.gains.get_value(), carry, factors, keys)
+            kernel.set_devices(devices)
+        return model, rule_state
+
+    def _presented(self, device: Any, gains: Array, carry: Any, factors: Outer, keys: Array) -> Any:
+        def present(carry: Any, item: Any) -> tuple[Any, None]:
+            devices, tally = carry
+            x, delta, key = item
+            bits, noise = jax.random.split(key)
+            array = self.selected(tally)
+            rate = self.learning_rate / (gains[array] * device.dw_min)
+            if self.schedule is not None:
+                rate = rate * self.schedule(tally.presentations)
+            sent = self.trains.send(x, -delta, rate, bits)
+            devices, count = pulsed(device, devices, array, sent, noise)
+            return (devices, tally.after(sent, count, array)), None
+
+        return jax.lax.scan(present, carry, (*factors, keys))[0]
+
+
+class AnalogSGD(AbstractDescent):
+    """Stochastic gradient descent in one array: of every presentation the two factors are sent as pulse trains.
+
+    Devices move where bits meet, by `-learning_rate x d` in the mean as far as their steps are the mean one. The
+    presentations of a batch are sent one after another; all of them were read before.
 
     Args:
-        learning_rate: in units of the weights of the array.
+        learning_rate: in units of the matrix.
+        schedule: factor of the learning rate for the number of presentations until then, e.g. a schedule of Optax;
+            `None` is 1. Static.
         trains: how factors become pulses.
 
     Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333.
     """
 
     learning_rate: Scalar = real("", positive)
+    schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 
-    def init(self, model: nnx.Module) -> Any:
-        return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, arrays=1)}
+    def arrays(self) -> int:
+        return 1
 
-    def update(
-        self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
-    ) -> tuple[nnx.Module, Any]:
-        kernels = pulsed_kernels(model, type(self).__name__, arrays=1)
-        rule_state = dict(rule_state)
-        for (path, factors), its_key in zip(sorted(outer.items()), jax.random.split(key, len(outer)), strict=True):
-            kernel = kernels[path]
-            device, devices = kernel.device, jax.tree.map(lambda leaf: leaf[0], kernel.devices())
-            rate = self.learning_rate / device.dw_min
-
-            def present(carry: Any, item: Any, device: Any = device, rate: Any = rate) -> tuple[Any, None]:
-                devices, tally = carry
-                x, delta, key = item
-                bits, noise = jax.random.split(key)
-                sent = self.trains.send(x, -delta, rate, bits)
-                devices, count = pulsed(device, devices, sent, noise)
-                return (devices, tally.after(sent, count)), None
-
-            keys = jax.random.split(its_key, len(factors.x))
-            carry = (devices, rule_state[path])
-            (devices, rule_state[path]), _ = jax.lax.scan(present, carry, (*factors, keys))
-            kernel.set_devices(jax.tree.map(lambda leaf: leaf[None], devices))
-        return model, rule_state
+    def selected(self, tally: Tally) -> Int[Array, ""]:
+        return jnp.zeros((), jnp.int32)
 
 
-def pulsed_kernels(model: nnx.Module, rule: str, *, arrays: int | None = None) -> dict[str, PulsedKernel]:
+def _switches(value: Any) -> tuple[int, ...]:
+    numbers = tuple(as_whole(n, "switch", 1) for n in (value if isinstance(value, tuple | list) else (value,)))
+    if list(numbers) != sorted(set(numbers)):
+        raise ValueError(f"Argument `switch` must be in ascending order, but is {numbers}.")
+    return numbers
+
+
+class CoarseToFine(AbstractDescent):
+    """The hybrid synapse: arrays of large and small gain, of which one learns at a time, the coarsest first.
+
+    All arrays are read together. An update goes to all devices of the selected array at once; after `switch`
+    presentations the next array is selected, and what the former one holds stays. A reconstruction: the paper's
+    abstract says "simple array selection logic", not which; this one fits it and the author's later work.
+
+    Args:
+        learning_rate: in units of the matrix; the same for all arrays, so that one of small gain gets more pulses.
+        switch: presentations after which the next array is selected, in ascending order. Static.
+        schedule, trains: as for `AnalogSGD`.
+
+    Reference: W. Choi, M. Kwak, S. Kim and H. Hwang, Front. Neurosci. 15:690418, 2021,
+        doi 10.3389/fnins.2021.690418.
+    """
+
+    learning_rate: Scalar = real("", positive)
+    switch: tuple[int, ...] = eqx.field(static=True, converter=_switches)
+    schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
+    trains: PulseTrains = eqx.field(default_factory=PulseTrains)
+
+    def arrays(self) -> int:
+        return len(self.switch) + 1
+
+    def selected(self, tally: Tally) -> Int[Array, ""]:
+        return jnp.sum(tally.presentations >= jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
+
+
+def pulsed_kernels(model: nnx.Module, rule: str, arrays: int) -> dict[str, PulsedKernel]:
     """The kernels of a model by path, which all learn in place, with so many arrays each."""
     layers = crossbar_layers(model)
     other = [path for path, layer in layers.items() if not isinstance(layer.kernel, PulsedKernel)]
@@ -98,7 +165,7 @@ def pulsed_kernels(model: nnx.Module, rule: str, *, arrays: int | None = None) -
             "`nn.pulsed(nn.convert(model, tile), tile, key=key)`."
         )
     found = {path: layer.kernel for path, layer in layers.items()}
-    wrong = [path for path, kernel in found.items() if arrays not in (None, kernel.arrays)]
+    wrong = [path for path, kernel in found.items() if kernel.arrays != arrays]
     if wrong:
         raise ValueError(
             f"Argument `model` must have {arrays} array{'s' if arrays != 1 else ''} of devices per layer for `{rule}`, "

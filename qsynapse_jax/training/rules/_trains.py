@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qsynapse_jax._fields import Model, whole
@@ -88,13 +87,13 @@ class PulseTrains(Model):
             p_row = jnp.where(is_cut, _over(jnp.abs(x), size_x), p_row)
             p_col = jnp.where(is_cut, _over(asked, length) * _over(jnp.abs(d), size_d), p_col)
         row_key, col_key = jax.random.split(key)
-        used = jnp.arange(self.length) < length
+        words, slots = -(-self.length // _WORD), length.astype(jnp.int32)
         return Sent(
-            _bits(row_key, p_row, used),
-            _bits(col_key, p_col, used),
+            _bits(row_key, p_row, words, slots),
+            _bits(col_key, p_col, words, slots),
             jnp.where(x < 0, -1, 1),
             jnp.where(d < 0, -1, 1),
-            length.astype(jnp.int32),
+            slots,
             asked,
         )
 
@@ -103,12 +102,13 @@ def _over(x: Array, y: Array) -> Array:
     return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), 0)
 
 
-def _bits(key: PRNGKeyArray, p: Float[Array, "*lines"], used: Array) -> UInt[Array, "words *lines"]:
-    """Random bits, each set with the probability of its line."""
-    slots = len(used)
-    bits = jax.random.uniform(key, (slots, *p.shape), p.dtype) < p
-    bits = bits & used.reshape(-1, *(1 for _ in p.shape))
-    words = -(-slots // _WORD)
-    bits = jnp.pad(bits, [(0, words * _WORD - slots), *((0, 0) for _ in p.shape)]).reshape(words, _WORD, *p.shape)
-    value = np.uint32(1) << np.arange(_WORD, dtype=np.uint32)
-    return jnp.sum(jnp.where(bits, value.reshape(_WORD, *(1 for _ in p.shape)), 0), 1, dtype=jnp.uint32)
+def _bits(key: PRNGKeyArray, p: Float[Array, "*lines"], words: int, slots: Array) -> UInt[Array, "words *lines"]:
+    """Random bits of so many slots, each set with the probability of its line."""
+
+    def slot(number: Array, found: Array) -> Array:
+        bits = jax.random.uniform(jax.random.fold_in(key, number), p.shape, p.dtype) < p
+        word = found[number // _WORD] | (bits.astype(jnp.uint32) << (number % _WORD).astype(jnp.uint32))
+        return found.at[number // _WORD].set(word)
+
+    # Most trains are shorter than they may be: only slots in use are drawn.
+    return jax.lax.fori_loop(0, slots, slot, jnp.zeros((words, *p.shape), jnp.uint32) + jnp.zeros_like(p, jnp.uint32))
