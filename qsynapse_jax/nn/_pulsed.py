@@ -106,13 +106,17 @@ def pulsed(model: Any, tile: Tile, *, gains: Any = (1.0,), key: Keys) -> Any:
         )
     gains = as_floating(gains, "gains")
     if gains.ndim != 1 or not bool(jnp.all(gains >= 0)) or not bool(jnp.any(gains > 0)):
-        raise ValueError(f"Argument `gains` must be a list of numbers of at least 0, one of them above, but is {gains}.")
+        raise ValueError(
+            f"Argument `gains` must be a list of numbers of at least 0, one of them above, but is {gains}."
+        )
     physical = Physical(tile)
 
     def replaced(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
         if not isinstance(kernel, MasterKernel):
             raise ValueError(f"Argument `model` must hold master weights, but {named(path)} is written or frozen.")
-        return PulsedKernel(_made(physical.get_value(), kernel.master(), gains, key), gains, physical, throw=kernel.throw)
+        return PulsedKernel(
+            _made(physical.get_value(), kernel.master(), gains, key), gains, physical, throw=kernel.throw
+        )
 
     return with_kernels(model, replaced, key)
 
@@ -124,5 +128,7 @@ def _made(tile: Tile, weight: Float[Array, "*groups rows cols"], gains: Float[Ar
     making, setting = jax.random.split(key)
     state = tile.init((*gains.shape, *weight.shape), key=making)
     most = jnp.argmax(gains)
-    target = jnp.where((jnp.arange(len(gains)) == most).reshape(-1, *(1 for _ in weight.shape)), weight / gains[most], 0)
+    target = jnp.where(
+        (jnp.arange(len(gains)) == most).reshape(-1, *(1 for _ in weight.shape)), weight / gains[most], 0
+    )
     return TileState(device.with_weight(state.devices, target[None], key=setting), state.parts)

@@ -25,7 +25,10 @@ def analog(
 
     Args:
         device: that moves by steps, e.g. `devices.SoftBounds(dw_min=0.04)`.
-        wires, shape, dac, adc: as for `Tile`.
+        wires: resistances of every tile [ohm], as for `Tile`.
+        shape: word lines and bit lines of a tile.
+        dac: converter of the inputs, as for `Tile`.
+        adc: converter of the currents, as for `Tile`.
 
     Raises:
         ValueError: a device that cannot be pulsed; as `Tile`.

@@ -1,5 +1,8 @@
 """In-place rules: every rule keeps the contract, and plain descent by outer products is Optax's."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,30 +14,56 @@ import qsynapse_jax as qs
 from tests.training.models import KEY, assert_same, modal, numbers, samples, software, tile
 
 T = qs.training
+
+STEP = qs.devices.ConstantStep(dw_min=0.01, dw_min_std=0.3, dw_min_dtod=0.1)
+PULSED = qs.tile.analog(STEP, shape=(4, 4))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, and the gains of the arrays that it pulses; without them it moves master weights."""
+
+    rule: Any
+    gains: tuple[float, ...] = ()
+
+
 # A new rule is entered here.
-RULES = [T.rules.OuterSGD(0.1)]
+RULES = [
+    Case(T.rules.OuterSGD(0.1)),
+    Case(T.rules.AnalogSGD(0.1), (1.0,)),
+    Case(T.rules.CoarseToFine(0.1, switch=120), (1.0, 0.2)),
+    Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1), (0.0, 1.0)),
+    Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1, chopper=0.05), (0.0, 1.0)),
+    Case(T.rules.AGAD(0.1, granularity=10.0, every=1), (0.0, 1.0)),
+]
 
 # One object: a new one would be compiled anew.
 SGD = optax.sgd(0.1)
 
 
-@pytest.fixture(params=RULES, ids=lambda rule: type(rule).__name__)
-def rule(request):
+@pytest.fixture(params=RULES, ids=lambda case: f"{type(case.rule).__name__}{len(case.gains) or str()}")
+def case(request):
     return request.param
 
 
-def on_crossbars(network=None):
-    return qs.nn.convert(software(4) if network is None else network, tile())
+def on_crossbars(network=None, gains=()):
+    network = qs.nn.convert(software(4) if network is None else network, tile())
+    return qs.nn.pulsed(network, PULSED, gains=gains, key=KEY) if gains else network
 
 
 def weights(model):
-    return {path: layer.kernel.weight.get_value() for path, layer in qs.nn.crossbar_layers(model).items()}
+    """What rules move: master weights, or the weights of devices."""
+    kernels = {path: layer.kernel for path, layer in qs.nn.crossbar_layers(model).items()}
+    return {
+        path: kernel.weight.get_value() if hasattr(kernel, "weight") else kernel.matrix()
+        for path, kernel in kernels.items()
+    }
 
 
-def test_a_rule_moves_all_matrices_and_nothing_else(rule):
+def test_a_rule_moves_all_matrices_and_nothing_else(case):
     x, y = samples()
-    network = on_crossbars()
-    state, metrics = T.epoch(T.init(network, rule, key=KEY), x, y, 10)
+    network = on_crossbars(gains=case.gains)
+    state, metrics = T.epoch(T.init(network, case.rule, key=KEY), x, y, 10)
     after = T.model(state)
     assert np.isfinite(metrics.losses).all()
     assert all(np.any(weights(after)[path] != w) for path, w in weights(network).items())
@@ -43,22 +72,24 @@ def test_a_rule_moves_all_matrices_and_nothing_else(rule):
     assert_same(numbers(after, qs.nn.Physical), numbers(network, qs.nn.Physical))
 
 
-def test_a_rule_learns_and_continues_where_it_was(rule, tmp_path):
+def test_a_rule_learns_and_continues_where_it_was(case, tmp_path):
     x, y = samples(60)
-    state = T.init(on_crossbars(), rule, key=KEY, digital=SGD)
+    state = T.init(on_crossbars(gains=case.gains), case.rule, key=KEY, digital=SGD)
     losses = []
     for _ in range(5):
         T.save(state, tmp_path)
         state, metrics = T.epoch(state, x, y, 10)
         losses.append(float(metrics.loss))
     assert losses[-1] < losses[0]
-    again, _ = T.epoch(T.restore(tmp_path, like=T.init(on_crossbars(), rule, key=KEY, digital=SGD)), x, y, 10)
+    like = T.init(on_crossbars(gains=case.gains), case.rule, key=KEY, digital=SGD)
+    again, _ = T.epoch(T.restore(tmp_path, like=like), x, y, 10)
     assert_same(numbers(T.model(again)), numbers(T.model(state)))
 
 
-def test_a_model_without_matrices_on_crossbars_is_refused(rule):
-    with pytest.raises(ValueError, match=r"`model` must have master weights .* has no layer on crossbars; convert it"):
-        T.init(software(), rule, key=KEY)
+def test_a_model_without_matrices_on_crossbars_is_refused(case):
+    what = "devices that learn in place" if case.gains else "master weights"
+    with pytest.raises(ValueError, match=rf"`model` must have {what} .* has no layer on crossbars; "):
+        T.init(software(), case.rule, key=KEY)
 
 
 @pytest.mark.slow
@@ -77,7 +108,8 @@ class Recorder(T.rules.AbstractRule):
     """Keeps what it is given."""
 
     def init(self, model):
-        return {path: jnp.zeros(w.shape) for path, w in weights(model).items()}, jnp.zeros(2, jnp.uint32)
+        shapes = {path: layer.kernel.weight.shape for path, layer in qs.nn.crossbar_layers(model).items()}
+        return {path: jnp.zeros(shape) for path, shape in shapes.items()}, jnp.zeros(2, jnp.uint32)
 
     def update(self, model, rule_state, outer, key):
         assert {path: (o.x.shape, o.delta.shape) for path, o in outer.items()} == {

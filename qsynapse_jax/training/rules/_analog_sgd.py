@@ -143,7 +143,7 @@ class CoarseToFine(AbstractDescent):
     """
 
     learning_rate: Scalar = real("", positive)
-    switch: tuple[int, ...] = eqx.field(static=True, converter=_switches)
+    switch: tuple[int, ...] = eqx.field(static=True, converter=_switches, default=(60_000,))
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 
@@ -161,8 +161,8 @@ def pulsed_kernels(model: nnx.Module, rule: str, arrays: int) -> dict[str, Pulse
     if other or not layers:
         what = f"{other[0]!r} has none" if other else "it has no layer on crossbars"
         raise ValueError(
-            f"Argument `model` must have devices that learn in place for `{rule}` to pulse, but {what}; put them there: "
-            "`nn.pulsed(nn.convert(model, tile), tile, key=key)`."
+            f"Argument `model` must have devices that learn in place for `{rule}` to pulse, but {what}; put them "
+            "there: `nn.pulsed(nn.convert(model, tile), tile, key=key)`."
         )
     found = {path: layer.kernel for path, layer in layers.items()}
     wrong = [path for path, kernel in found.items() if kernel.arrays != arrays]

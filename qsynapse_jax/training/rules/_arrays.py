@@ -53,3 +53,22 @@ def pulsed(
     moving, _, total = jax.lax.while_loop(lambda carry: carry[1] < count, one, (device.moving(by_row), zero, zero))
     moved = jax.tree.map(lambda leaf, old: leaf.reshape(old.shape), moving, device.moving(devices))
     return eqx.tree_at(device.moving, devices, moved), total
+
+
+def row_pulsed(device: AbstractPulsed, devices: Any, array: int, row: Array, counts: Array, key: PRNGKeyArray) -> Any:
+    """Devices of several arrays after so many pulses to each device of one row of one of them."""
+    shape = jax.tree.leaves(devices)[0].shape
+    place = row + array * prod(shape[1:-1])
+
+    def of_row(leaf: Array) -> Array:
+        return jax.lax.dynamic_index_in_dim(leaf.reshape(-1, shape[-1]), place, keepdims=False)
+
+    after = device.moving(device.pulse(jax.tree.map(of_row, devices), counts, key=key))
+    moving = jax.tree.map(
+        lambda leaf, new: jax.lax.dynamic_update_index_in_dim(leaf.reshape(-1, shape[-1]), new, place, 0).reshape(
+            shape
+        ),
+        device.moving(devices),
+        after,
+    )
+    return eqx.tree_at(device.moving, devices, moving)

@@ -102,7 +102,7 @@ def _over(x: Array, y: Array) -> Array:
     return jnp.where(y > 0, x / jnp.where(y > 0, y, 1), 0)
 
 
-def _bits(key: PRNGKeyArray, p: Float[Array, "*lines"], words: int, slots: Array) -> UInt[Array, "words *lines"]:
+def _bits(key: PRNGKeyArray, p: Float[Array, "..."], words: int, slots: Array) -> UInt[Array, "words ..."]:
     """Random bits of so many slots, each set with the probability of its line."""
 
     def slot(number: Array, found: Array) -> Array:
@@ -111,4 +111,4 @@ def _bits(key: PRNGKeyArray, p: Float[Array, "*lines"], words: int, slots: Array
         return found.at[number // _WORD].set(word)
 
     # Most trains are shorter than they may be: only slots in use are drawn.
-    return jax.lax.fori_loop(0, slots, slot, jnp.zeros((words, *p.shape), jnp.uint32) + jnp.zeros_like(p, jnp.uint32))
+    return jax.lax.fori_loop(0, slots, slot, jnp.broadcast_to(jnp.zeros_like(p, jnp.uint32), (words, *p.shape)))
