@@ -1,5 +1,6 @@
 """One pass over the samples as one compiled loop, and one step for those who bring their own batches."""
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -71,6 +72,8 @@ def checked_epoch(
     counted = None if on_step is None else lambda step, loss: on_step(first + step, loss)
     state = eqx.tree_at(lambda s: s.key, state, key)
     state, losses = run(_steps, state, order, (x, y), counted, message, epoch=number)
+    if isinstance(state.rule, InPlace) and (remark := state.rule.rule.remark(state.rule_state[0])):
+        warnings.warn(remark, stacklevel=3)
     return eqx.tree_at(lambda s: s.epoch, state, state.epoch + 1), Metrics(losses)
 
 

@@ -8,6 +8,7 @@ from flax import nnx
 
 import qsynapse_jax as qs
 from qsynapse_jax.training.rules._arrays import pulsed
+from qsynapse_jax.training.rules._tiki_taka import Read
 from tests.training.models import KEY, samples, software, tile
 
 T = qs.training
@@ -105,7 +106,10 @@ def test_the_tally_counts_pulses_and_what_was_cut():
     x, y = samples(40)
     device = qs.devices.ConstantStep(dw_min=0.001)
     state = T.init(on_arrays(device), T.rules.AnalogSGD(1.0, trains=T.rules.PulseTrains(length=2)), key=KEY)
-    state, _ = T.epoch(state, x, y, 10)
+    with pytest.warns(
+        UserWarning, match=r"\d+% of the updates .* than the 2 pulses of a train and were cut; lower the"
+    ):
+        state, _ = T.epoch(state, x, y, 10)
     tally = state.rule_state[0]["layers/0"]
     assert int(tally.presentations) == 40
     assert int(tally.cut) > 20
@@ -144,6 +148,22 @@ def test_a_kernel_is_the_sum_of_its_arrays_behind_their_wires():
         kernel.intended(), device.weight(kernel.devices())[0] + 0.25 * device.weight(kernel.devices())[1], atol=1e-5
     )
     assert np.abs(kernel.matrix() - kernel.intended()).max() > 1e-3
+
+
+def test_an_offset_of_the_fast_array_drives_tiki_taka_and_not_agad():
+    """Reads that always find the same: nothing was learned, so nothing may be moved."""
+    offset = jnp.asarray([0.3, -0.2], jnp.float32)
+    sums = {}
+    for rule in (T.rules.TikiTaka(0.1), T.rules.TikiTaka(0.1, chopper=0.3), T.rules.AGAD(0.1, chopper=0.3)):
+        read, total = Read(offset, jnp.ones(()), jnp.zeros(2), jnp.zeros(2)), jnp.zeros(2)
+        for key in jax.random.split(KEY, 400):
+            found, read = rule.gathered(read._replace(value=offset), key)
+            total += found
+        sums[type(rule).__name__, float(rule.chopper) > 0] = np.abs(total / offset)
+    np.testing.assert_allclose(sums["TikiTaka", False], 400, rtol=1e-5)
+    assert np.all(sums["TikiTaka", True] < 120)
+    # Until the reference is known, which takes the first periods of the chopper.
+    assert np.all(sums["AGAD", True] < 12)
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ RULES = [
 SGD = optax.sgd(0.1)
 
 
-@pytest.fixture(params=RULES, ids=lambda case: f"{type(case.rule).__name__}{len(case.gains) or str()}")
+@pytest.fixture(params=RULES, ids=lambda case: f"{type(case.rule).__name__}{len(case.gains) or ''}")
 def case(request):
     return request.param
 

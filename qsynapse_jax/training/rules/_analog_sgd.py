@@ -64,6 +64,9 @@ class AbstractDescent(AbstractRule):
     def init(self, model: nnx.Module) -> Any:
         return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, self.arrays())}
 
+    def remark(self, rule_state: Any) -> str:
+        return told(list(rule_state.values()), self.trains.length, "the learning rate")
+
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
@@ -172,3 +175,14 @@ def pulsed_kernels(model: nnx.Module, rule: str, arrays: int) -> dict[str, Pulse
             f"but {wrong[0]!r} has {found[wrong[0]].arrays}; make it with as many gains: `nn.pulsed(..., gains=...)`."
         )
     return found
+
+
+def told(tallies: list[Tally], length: int, remedy: str) -> str:
+    """A remark where most presentations asked for more slots than trains have; empty where not."""
+    cut, all_ = (sum(int(getattr(tally, name)) for tally in tallies) for name in ("cut", "presentations"))
+    if 2 * cut <= all_:
+        return ""
+    return (
+        f"{cut / all_:.0%} of the updates asked for more than the {length} pulses of a train and were cut; lower "
+        f"{remedy}, or give longer trains: `PulseTrains(length=...)`."
+    )

@@ -40,3 +40,7 @@ class AbstractRule(Model):
                 slope of the loss in the matrix is `x.T @ delta`.
             key: a new one every step.
         """
+
+    def remark(self, rule_state: Any) -> str:
+        """What a user should know of the run until now, as a warning after an epoch; empty by default."""
+        return ""

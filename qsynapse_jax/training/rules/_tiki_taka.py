@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax._fields import Scalar, positive, probability, real, whole
 from qsynapse_jax.nn import Outer
-from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
+from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, told
 from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._trains import PulseTrains
@@ -98,6 +98,9 @@ class AbstractTransfer(AbstractRule):
         """What is taken off reads of the fast array at first; 0, the weight of devices at their reference."""
         return jnp.zeros_like(device.weight(fast))
 
+    def remark(self, rule_state: Any) -> str:
+        return told([memory.tally for memory in rule_state.values()], self.trains.length, "`fast_rate`")
+
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
@@ -134,9 +137,11 @@ class AbstractTransfer(AbstractRule):
         scale = self.learning_rate * self.every * rows / (self.granularity * device.dw_min * rate * device.dw_min)
         # A loop of one step or none, since around a condition all devices would be copied.
         due = (tally.presentations % self.every == 0).astype(jnp.int32)
-        return jax.lax.fori_loop(
-            0, due, lambda _, carry: self._transferred(device, *carry, scale, moving), (devices, memory)
-        )
+
+        def transfer(number: Array, carry: tuple[Any, Moving]) -> tuple[Any, Moving]:
+            return self._transferred(device, carry[0], carry[1], scale, moving)
+
+        return jax.lax.fori_loop(0, due, transfer, (devices, memory))
 
     def _transferred(self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any) -> Any:
         """One row of the fast array read, and whole steps sent to the slow one."""
