@@ -31,6 +31,7 @@ class Case:
 RULES = [
     Case(T.rules.OuterSGD(0.1)),
     Case(T.rules.AnalogSGD(0.1), (1.0,)),
+    Case(T.rules.MixedPrecision(0.1), (1.0,)),
     Case(T.rules.CoarseToFine(0.1, switch=120), (1.0, 0.2)),
     Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1), (0.0, 1.0)),
     Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1, chopper=0.05), (0.0, 1.0)),
