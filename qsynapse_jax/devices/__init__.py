@@ -1,5 +1,6 @@
 """How one device is written, read, spreads and ages; nothing here knows of weights or of arrays."""
 
+from qsynapse_jax.devices import presets as presets
 from qsynapse_jax.devices._affine import ConstantStep as ConstantStep
 from qsynapse_jax.devices._affine import LinearStep as LinearStep
 from qsynapse_jax.devices._affine import SoftBounds as SoftBounds

@@ -59,15 +59,16 @@ def after_pulses(
         step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
     else:
         step = constant + slope * w
-        # A steeper one jumps over the weight at which its step is 0; where that is a bound, the clip makes it right.
-        slope = jnp.minimum(jnp.maximum(slope, _LEAST_SLOPE), -_LEAST_RATIO)
+        slope = jnp.minimum(slope, -_LEAST_RATIO)
+        steep, slope = slope, jnp.maximum(slope, _LEAST_SLOPE)
         lost = jnp.expm1(n * jnp.log1p(slope))
-        total, kept = lost / slope, 1 + lost
+        # A step that jumps over the weight at which it would be 0 ends there after two, thrown back by the bound.
+        total, kept = jnp.where(n > 1, lost / steep, 1), 1 + lost
         if is_proportional:
             ratio = jnp.minimum((slope * noise / (1 + slope)) ** 2, 1)
             squares, first = (kept / (1 + slope)) ** 2 * _growth(ratio, n), noise * step
         else:
-            squares, first = total * (2 + lost) / (2 + slope), noise * constant
+            squares, first = lost / slope * (2 + lost) / (2 + slope), noise * constant
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
 
