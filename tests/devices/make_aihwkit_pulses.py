@@ -46,15 +46,15 @@ PRESETS = {
     "idealized": "Idealized",
 }
 HIDDEN = {
-    "max_bound": "high",
-    "min_bound": "low",
-    "dwmin_up": "up",
-    "dwmin_down": "down",
-    "reference": "reference",
-    "slope_up": "bend_up",
-    "slope_down": "bend_down",
+    "max_bound": ("high", 1),
+    "min_bound": ("low", 1),
+    "dwmin_up": ("up", 1),
+    "dwmin_down": ("down", 1),
+    "reference": ("reference", 1),
+    "slope_up": ("bend_up", 1),
+    "slope_down": ("bend_down", -1),
 }
-SIDE = 150
+SIDE, RUNS = 150, 10
 # To a bound of most devices, across the range, and back by few pulses.
 COUNTS = {"idealized": [1, -3, 800, -2000, 40], "gokmen_vlasov": [1, -3, 200, -500, 20]}
 COUNTS |= {"reram_array_om": [1, -3, 12, -30, 5], "reram_array_hfo2": [1, -3, 5, -12, 2]}
@@ -73,6 +73,26 @@ def pulse(tile, side, sign):
     tile.tile.update(torch.ones(1, side), -sign * torch.ones(1, side), False)
 
 
+def course(device, name):
+    """Mean and standard deviation over devices: of what belongs to a device, and of weights after pulses."""
+    tile = tile_of(device, SIDE)
+    tile.set_weights(torch.zeros(SIDE, SIDE))
+    hidden = {k: v.numpy() for k, v in tile.get_hidden_parameters().items()}
+    hidden = {ours: sign * hidden[k] for k, (ours, sign) in HIDDEN.items() if k in hidden}
+    weights = {}
+    for count in COUNTS.get(name, OTHERS):
+        for _ in range(abs(count)):
+            pulse(tile, SIDE, np.sign(count))
+        weights[count] = tile.get_weights()[0].numpy()
+    return tuple({k: (float(v.mean()), float(v.std())) for k, v in these.items()} for these in (hidden, weights))
+
+
+def spread(moments):
+    """Means over the runs, and their standard errors: numbers of neighbors in one run are not independent there."""
+    mean, error = np.mean(moments, axis=0), np.std(moments, axis=0, ddof=1) / RUNS**0.5
+    return {"mean": mean[0], "std": mean[1], "mean_error": error[0], "std_error": error[1]}
+
+
 def main():
     rng = np.random.default_rng(0)
     signs = np.where(rng.random(60) < np.repeat([0.95, 0.05, 0.5, 0.7], 15), 1, -1)
@@ -88,18 +108,9 @@ def main():
             weights.append(round(tile.get_weights()[0].item(), 8))
         laws[name] = {"class": kind, "numbers": numbers, "weights": weights}
     for name, kind in PRESETS.items():
-        device = getattr(presets, f"{kind}PresetDevice")(construction_seed=7)
-        tile = tile_of(device, SIDE)
-        tile.set_weights(torch.zeros(SIDE, SIDE))
-        hidden = {k: v.numpy() for k, v in tile.get_hidden_parameters().items()}
-        moments = {ours: [float(hidden[k].mean()), float(hidden[k].std())] for k, ours in HIDDEN.items() if k in hidden}
-        courses = []
-        for count in COUNTS.get(name, OTHERS):
-            for _ in range(abs(count)):
-                pulse(tile, SIDE, np.sign(count))
-            w = tile.get_weights()[0].numpy()
-            courses.append({"count": count, "mean": float(w.mean()), "std": float(w.std())})
-        spreads[name] = {"devices": SIDE**2, "hidden": moments, "courses": courses}
+        runs = [course(getattr(presets, f"{kind}PresetDevice")(construction_seed=7 + run), name) for run in range(RUNS)]
+        hidden, courses = ({k: spread([run[i][k] for run in runs]) for k in runs[0][i]} for i in (0, 1))
+        spreads[name] = {"hidden": hidden, "courses": courses}
         print(name, spreads[name], flush=True)
     source = "aihwkit 1.1.0, torch 2.10.0, tests/devices/make_aihwkit_pulses.py"
     golden = {"source": source, "signs": signs.tolist(), "laws": laws, "presets": spreads}
