@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from qsynapse_jax._fields import Scalar, non_negative, real
 from qsynapse_jax.devices import _noise
-from qsynapse_jax.devices._step import AbstractStep, StepState
+from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 
 # Below it a step does not depend on the weight, as far as numbers tell; and a slope of -1 reaches its end in one pulse.
 _LEAST_RATIO, _LEAST_SLOPE = 1e-12, -1 + 1e-6
@@ -42,6 +42,9 @@ def after_pulses(
 
     less the overshoot of a walk in jumps. By that much w_n ends lower (Skorokhod). One pulse is exact.
 
+    Accuracy: of many noisy pulses at a bound, mean and standard deviation within 0.1 standard deviations of those pulse
+    by pulse, where a step is at most half the range (`tests/devices/test_steps.py`).
+
     Args:
         state: of the devices.
         count: signed pulses.
@@ -51,10 +54,9 @@ def after_pulses(
         is_proportional: whether noise is in proportion to the step, or to the step at weight 0.
     """
     w, dtype = state.w, state.w.dtype
-    is_up = count > 0
     # Zero pulses as one: whatever comes out is not used, and no power of it is infinite.
     n = jnp.maximum(jnp.abs(count), 1).astype(dtype)
-    constant = jnp.where(is_up, state.up, -state.down)
+    constant = signed(state, count > 0)
     if slope is None:
         step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
     else:
@@ -72,12 +74,31 @@ def after_pulses(
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
 
+    return thrown_back(state, end, word, kept=kept, spread=spread, first=jnp.abs(first), is_many=n > 1)
+
+
+def thrown_back(
+    state: StepState, end: Array, word: Array, *, kept: Array | float, spread: Array, first: Array, is_many: Array
+) -> Float[Array, "*shape"]:
+    """Weights that would be at `end` without bounds, as `after_pulses` says.
+
+    Args:
+        state: of the devices before.
+        end: weights after.
+        word: random words.
+        kept: part of a distance that noise has not forgotten, r^n.
+        spread: standard deviation of all noise.
+        first: that of one pulse.
+        is_many: where there was more than one pulse.
+    """
+    w = state.w
+    # One bound, the nearer one: to meet both between two looks a device has to cross its range by noise.
     is_high = w + end > state.low + state.high
     a = jnp.where(is_high, state.high - w, w - state.low) * kept
     b = jnp.where(is_high, state.high - end, end - state.low)
-    chance = -2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
+    chance = -2 * jnp.log(_noise.uniform(_noise.stream(word, 2), w.dtype))
     beyond = (jnp.sqrt(jnp.maximum((a - b) ** 2 + spread**2 * chance, _TINY)) - a - b) / 2
-    beyond = jnp.where(n > 1, jnp.maximum(beyond - _OVERSHOOT * jnp.abs(first), 0), 0)
+    beyond = jnp.where(is_many, jnp.maximum(beyond - _OVERSHOOT * first, 0), 0)
     return jnp.clip(jnp.where(is_high, end - beyond, end + beyond), state.low, state.high)
 
 
@@ -101,6 +122,9 @@ class ConstantStep(AbstractStep):
 
     Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333.
     """
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up)
 
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
         return after_pulses(state, count, word, slope=None, noise=self.dw_min_std, is_proportional=False)
@@ -138,10 +162,16 @@ class LinearStep(AbstractStep):
         slope_up, slope_down = -up * _ratio(state.up, high), -down * _ratio(state.down, -low)
         return replace(state, bend_up=slope_up, bend_down=slope_down)
 
-    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+    def _slope(self, state: StepState, is_up: Array) -> Array:
         assert state.bend_up is not None
         assert state.bend_down is not None
-        slope = jnp.where(count > 0, state.bend_up, state.bend_down)
+        return jnp.where(is_up, state.bend_up, state.bend_down)
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up) + self._slope(state, is_up) * state.w
+
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        slope = self._slope(state, count > 0)
         return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
 
 
@@ -181,9 +211,14 @@ class SoftBounds(AbstractStep):
         slope = _ratio(state.up, state.high) + _ratio(state.down, -state.low)
         return _ratio(state.up - state.down, slope)
 
+    def _slope(self, state: StepState, is_up: Array) -> Array:
+        return -_ratio(jnp.where(is_up, state.up, state.down), jnp.where(is_up, state.high, -state.low))
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up) + self._slope(state, is_up) * state.w
+
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
-        is_up = count > 0
-        slope = -_ratio(jnp.where(is_up, state.up, state.down), jnp.where(is_up, state.high, -state.low))
+        slope = self._slope(state, count > 0)
         return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
 
 
