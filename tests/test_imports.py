@@ -71,7 +71,6 @@ INNER = {
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",
     "tests/crossbar/test_chain.py": "what accelerators run and CPUs do not",
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",
-    "tests/devices/zoo.py": "a device of the tests, declared like those of the package",
     "tests/programming/zoo.py": "a scheme of the tests, likewise",
     "tests/tile/test_circuit.py": "how often a circuit is compiled",
     "tests/tile/test_split.py": "where each number of a matrix goes",

@@ -14,14 +14,15 @@ from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 def pulse_by_pulse(
     device: AbstractStep, state: StepState, count: Int[Array, "*shape"], word: UInt[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """Weights after n pulses w <- clip(w + step (1 + dw_min_std xi)), as many rounds as the largest count asks for."""
-    n = jnp.abs(count)
+    """Weights after n pulses w <- clip(w + step + noise xi), as many rounds as the largest count asks for."""
+    n, is_up = jnp.abs(count), count > 0
     rounds = jnp.max(n, initial=0)
 
     def one(carry):
         done, w = carry
         xi = _noise.normal(_noise.stream(word, done + 2), w.dtype)
-        moved = w + device.step(replace(state, w=w), count > 0) * (1 + device.dw_min_std * xi)
+        now = replace(state, w=w)
+        moved = w + device.step(now, is_up) + device.noise(now, is_up) * xi
         moved = jnp.clip(moved, state.low, state.high)
         return done + 1, jnp.where(done < n, moved, w)
 
@@ -50,8 +51,8 @@ class ExpStep(AbstractStep):
 
     a: Scalar = real("", default=0.244)
     b: Scalar = real("", default=0.2425)
-    gamma_up: Scalar = real("", non_negative, default=12.44625)
-    gamma_down: Scalar = real("", non_negative, default=12.78785)
+    gamma_up: Scalar = real("", default=12.44625)
+    gamma_down: Scalar = real("", default=12.78785)
     A_up: Scalar = real("", default=0.00081)
     A_down: Scalar = real("", default=0.36833)
 

@@ -15,7 +15,7 @@ from qsynapse_jax.devices._curved import ExpStep, PowStep
 from qsynapse_jax.devices._step import AbstractStep
 from qsynapse_jax.devices._table import PulseTable
 
-# Errors below this part of the range are none: what is left of float32 after hundreds of pulses, and less than a meter sees.
+# Errors below this part of the range are none: float32 leaves as much after hundreds of pulses, and no meter sees it.
 _RESOLUTION = 1e-4
 _ROUNDS = 150
 # How far beyond the measured range a bound may lie, in parts of half of it. Farther off the curves do not tell where.
@@ -73,12 +73,12 @@ def _powers(p: Array) -> dict[str, Any]:
 
 def _bends(p: Array) -> dict[str, Any]:
     # With a = 1 and b = 0 the other four say the same, and each of them one thing.
-    gammas = dict(zip(("gamma_up", "gamma_down"), _MOST_GAMMA * jnp.tanh(jnp.abs(p[:2]) / _MOST_GAMMA), strict=True))
+    gammas = dict(zip(("gamma_up", "gamma_down"), _MOST_GAMMA * jnp.tanh(p[:2] / _MOST_GAMMA), strict=True))
     return gammas | {"A_up": p[2], "A_down": p[3], "a": 1.0, "b": 0.0}
 
 
-# From few parameters to many: of forms that follow equally well the first is taken. Soft bounds come before linear steps,
-# which include them where both bounds lie within reach.
+# From few parameters to many: of forms that follow equally well the first is taken. Soft bounds come before linear
+# steps, which include them.
 _FORMS = (
     _Form(ConstantStep, ((0, 0),), _steps),
     _Form(SoftBounds, ((0, 0, 0.1, 0.1), (1, 0, 0.02, 0.02)), lambda p: _steps(p) | _bounds(p[2:])),
@@ -90,18 +90,18 @@ _FORMS = (
     ),
     _Form(
         ExpStep,
-        ((0, 0, 2, 2, 0.1, 0.1), (0, 0, 1, 1, -0.5, -0.5), (1, 0, 0.5, 0.5, 0.6, 0.6), (-1, 0, 3, 3, -0.5, -0.5)),
+        ((0, 0, 2, 2, 0.1, 0.1), (0, 0, -2, -2, -0.1, -0.1), (1, 0, 0.5, 0.5, 0.6, 0.6), (-1, 0, -2, -2, -1, -1)),
         lambda p: _steps(p) | _bends(p[2:]),
     ),
 )
 
 
 def fit(table: PulseTable) -> Fit:
-    """The closed form whose curves are nearest to the mean curves of a table, in least squares.
+    """The closed form whose curves are nearest to the mean curves of a table.
 
-    Every form is fitted by Levenberg and Marquardt's method, with derivatives through the pulses; the one with the least
-    Bayesian information criterion is returned. Its weight is -1 at the lowest and 1 at the highest mean conductance;
-    bounds beyond them conduct accordingly. Spread and noise are those of the table, see `PulseTable.spreads`.
+    Every form is fitted in least squares by Levenberg and Marquardt's method, with derivatives through the pulses; that
+    with the least Bayesian information criterion is returned. Its weight is -1 at the lowest and 1 at the highest mean
+    conductance; bounds beyond them conduct accordingly. Spread and noise are those of `table.spreads()`.
 
     Args:
         table: measured curves.
@@ -132,19 +132,21 @@ def fit(table: PulseTable) -> Fit:
         scores.append(points * np.log(rms**2 + _RESOLUTION**2) + len(p) * np.log(points))
         curves.append(np.asarray(low + (high - low) * (course + 1) / 2))
         devices.append((form, p))
-    best = int(np.argmin(scores))
+    # Of forms that a meter could not tell apart the one with the fewest parameters.
+    best = int(np.argmax(np.asarray(scores) < min(scores) + 1))
     (form, p), course = devices[best], curves[best]
-    device = _device(form, jax.tree.map(float, form.numbers(p)), spreads, low, high)
+    if "write_noise_std" in spreads:
+        spreads["write_noise_std"] *= float(jnp.exp(step) / form.numbers(p)["dw_min"])
+    device = _device(form, jax.tree.map(float, form.numbers(p)) | spreads, low, high)
     return Fit(device, errors[form.kind.__name__], errors, measured, (course[: len(up), 0], course[: len(down), 1]))
 
 
-def _device(form: _Form, numbers: dict[str, float], spreads: dict[str, float], low: float, high: float) -> AbstractStep:
-    """The device of fitted numbers, with the spreads of a table in units of its own."""
-    numbers = {name: abs(value) if name == "dw_min" else value for name, value in numbers.items()}
+def _device(form: _Form, numbers: dict[str, Any], low: float, high: float) -> AbstractStep:
+    """The device whose weights -1 and 1 are the conductances `low` and `high` [S]."""
     w_min, w_max = numbers.get("w_min", -1.0), numbers.get("w_max", 1.0)
     g_min, g_max = (low + (high - low) * (w + 1) / 2 for w in (w_min, w_max))
-    numbers |= {"g_min": max(g_min, 1e-3 * low), "g_max": g_max}
-    return form.kind(**(numbers | spreads))
+    # A bound below no conductance is one that devices never come to.
+    return form.kind(**(numbers | {"g_min": max(g_min, 1e-3 * low), "g_max": g_max}))
 
 
 @eqx.filter_jit

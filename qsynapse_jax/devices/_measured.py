@@ -3,13 +3,13 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._fields import Numbers, reals
-from qsynapse_jax.devices import _noise
-from qsynapse_jax.devices._affine import thrown_back
+from qsynapse_jax.devices._curved import pulse_by_pulse
 from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 from qsynapse_jax.devices._table import PulseTable
 
@@ -21,7 +21,8 @@ class MeasuredStep(AbstractStep):
     at the lowest conductance of the mean curves to 1 at the highest. Devices differ in their bounds, to which the
     curves are stretched, and in how far a pulse leads along them; noise of a step has the same size everywhere. Spread
     and noise are those of the devices and cycles of the table, see `PulseTable.spreads`; as every other number of
-    devices that move by steps they may be given by name.
+    devices that move by steps they may be given by name. Without noise of steps many pulses are one operation; with it
+    they are taken one by one, and the time of a call grows with the largest count.
 
     Args:
         table: measured curves, from `read_pulses` or from arrays.
@@ -39,11 +40,18 @@ class MeasuredStep(AbstractStep):
     def __init__(self, table: PulseTable | None = None, **numbers: Any):
         fields = {field.name: field for field in dataclasses.fields(type(self))}
         if table is not None:
+            if not isinstance(table, PulseTable):
+                raise ValueError(
+                    f"Argument `table` must be a `PulseTable`, but is a `{type(table).__name__}`; `read_pulses(path)` "
+                    "makes one of a file, `PulseTable(g_up, g_down)` one of arrays."
+                )
             numbers = measured_numbers(table) | numbers
+        elif "knots_up" not in numbers:
+            raise ValueError("Argument `table` must be a `PulseTable`, but is missing; `read_pulses(path)` makes one.")
         if unknown := sorted(numbers.keys() - fields.keys()):
             raise TypeError(f"`MeasuredStep` has no argument `{unknown[0]}`; it has {', '.join(sorted(fields))}.")
         for name, field in fields.items():
-            setattr(self, name, numbers[name] if name in numbers else field.default)
+            setattr(self, name, numbers.get(name, field.default))
 
     def _along(self, u: Array, n: Array, is_up: Array) -> Array:
         """Share of the range after `n` pulses, which need not be whole, from a share `u`."""
@@ -64,12 +72,16 @@ class MeasuredStep(AbstractStep):
     def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         return self._end(state, jnp.ones_like(state.w), is_up) - state.w
 
+    def noise(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return self.dw_min_std * signed(state, is_up)
+
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
         n, is_up = jnp.abs(count).astype(state.w.dtype), count > 0
-        first = self.dw_min_std * jnp.abs(signed(state, is_up))
-        spread = first * jnp.sqrt(jnp.maximum(n, 1))
-        end = self._end(state, n, is_up) + spread * _noise.normal(word, state.w.dtype)
-        return thrown_back(state, end, word, kept=1.0, spread=spread, first=first, is_many=n > 1)
+        return jax.lax.cond(
+            self.dw_min_std > 0,
+            lambda: pulse_by_pulse(self, state, count, word),
+            lambda: self._end(state, n, is_up),
+        )
 
 
 def measured_numbers(table: PulseTable) -> dict[str, Any]:
@@ -85,7 +97,7 @@ def measured_numbers(table: PulseTable) -> dict[str, Any]:
 
 
 def _knots(curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pulses and values of a rising curve without its level parts, which leave no way to tell where a device is on them.
+    """Pulses and values of a rising curve without its level parts, on which no weight tells where a device is.
 
     A level part in the middle becomes its middle; one at an end is cut off.
     """

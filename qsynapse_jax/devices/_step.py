@@ -138,6 +138,10 @@ class AbstractStep(AbstractPulsed):
     def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         """What one noiseless pulse adds to `w`, bounds apart: positive or negative as `is_up` says."""
 
+    def noise(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Standard deviation of one pulse; of either sign."""
+        return self.dw_min_std * self.step(state, is_up)
+
     @abstractmethod
     def moved(
         self, state: StepState, count: Int[Array, "*shape"], word: UInt[Array, "*shape"]

@@ -63,9 +63,9 @@ class PulseTable:
             if wrong.size or mean[0] == mean[-1]:
                 k = int(wrong[0]) + 1 if wrong.size else len(mean) - 1
                 raise ValueError(
-                    f"Argument `{name}` must {'rise' if sign > 0 else 'fall'} with the pulses, in the mean over devices "
-                    f"and cycles, but goes from {mean[k - 1]:g} S to {mean[k]:g} S at pulse {k}; use `table.isotonic()` "
-                    "for the nearest curves that do, or more cycles."
+                    f"Argument `{name}` must {'rise' if sign > 0 else 'fall'} with the pulses, in the mean of all "
+                    f"curves, but goes from {mean[k - 1]:g} S to {mean[k]:g} S at pulse {k}; use `table.isotonic()` "
+                    "for the nearest curves that do, or measure more cycles."
                 )
 
     def isotonic(self) -> "PulseTable":
@@ -94,7 +94,7 @@ class PulseTable:
         ups, downs = (2 * (g - low) / (high - low) - 1 for g in (self.g_up, self.g_down))
         mean = [w.mean((0, 1)) for w in (ups, downs)]
         dw_min = sum(abs(m[-1] - m[0]) for m in mean) / sum(len(m) - 1 for m in mean)
-        found = {"dw_min": dw_min}
+        found: dict[str, Any] = {"dw_min": dw_min}
         devices, cycles = ups.shape[:2]
         if devices > 1:
             own = [w.mean(1) for w in (ups, downs)]
@@ -138,10 +138,10 @@ def _isotonic(values: np.ndarray) -> np.ndarray:
 def read_pulses(path: str | Path, *, unit: str = "S", isotonic: bool = False) -> PulseTable:
     """Curves of conductance against pulse number from a CSV file with a header.
 
-    Two forms. One curve up and one down, pulse by pulse, with columns `pulse, g_up, g_down` and, where there are several,
-    `device` and `cycle`. Or one conductance per row, with columns `pulse, direction, conductance` and, likewise, `device`
-    and `cycle`; the direction is up or down, + or -, LTP or LTD, set or reset. Pulse 0 is before the first pulse. Names
-    and numbers of devices and cycles are free; rows may come in any order.
+    Two forms. One curve up and one down, pulse by pulse, with columns `pulse, g_up, g_down` and, where there are
+    several, `device` and `cycle`. Or one conductance per row, with columns `pulse, direction, conductance` and,
+    likewise, `device` and `cycle`; the direction is up or down, + or -, LTP or LTD, set or reset. The first pulse of a
+    curve, 0 or 1, is where it begins. Names of devices and cycles are free; rows may come in any order.
 
     Args:
         path: of the file.
@@ -152,8 +152,8 @@ def read_pulses(path: str | Path, *, unit: str = "S", isotonic: bool = False) ->
         The table [S].
 
     Raises:
-        ValueError: columns that are missing, cells that are no numbers, curves with gaps, mean curves that turn back; the
-            message names the row, counted as in an editor.
+        ValueError: columns that are missing, cells that are no numbers, curves with gaps, mean curves that turn back;
+            the message names the row, counted as in an editor.
     """
     if unit not in _UNITS:
         raise ValueError(f"Argument `unit` must be one of {', '.join(_UNITS)}, but is {unit!r}.")
@@ -164,8 +164,8 @@ def read_pulses(path: str | Path, *, unit: str = "S", isotonic: bool = False) ->
         is_wide = {"pulse", "g_up", "g_down"} <= set(names)
         if not is_wide and not {"pulse", "direction", "conductance"} <= set(names):
             raise ValueError(
-                f"{path}: row 1 must name the columns pulse, g_up, g_down, or pulse, direction, conductance, and device "
-                f"and cycle where there are several, but names {', '.join(names) or 'none'}."
+                f"{path}: row 1 must name the columns pulse, g_up, g_down, or pulse, direction, conductance, and "
+                f"device and cycle where there are several, but names {', '.join(names) or 'none'}."
             )
         found: dict[bool, dict[tuple[str, str], dict[int, tuple[float, int]]]] = {True: {}, False: {}}
         for row in reader:
@@ -186,7 +186,8 @@ def read_pulses(path: str | Path, *, unit: str = "S", isotonic: bool = False) ->
                 curve = found[is_up].setdefault(owner, {})
                 if int(pulse) in curve:
                     raise ValueError(
-                        f"{path}: row {line}: the conductance of this pulse stands in row {curve[int(pulse)][1]} too; name cycles."
+                        f"{path}: row {line}: the conductance of this pulse stands in row {curve[int(pulse)][1]} too; "
+                        "number the cycles in a column `cycle`."
                     )
                 curve[int(pulse)] = g, line
     up, down = (_stacked(found[is_up], path, name) for is_up, name in ((True, "up"), (False, "down")))
@@ -201,9 +202,9 @@ def read_pulses(path: str | Path, *, unit: str = "S", isotonic: bool = False) ->
             _, (pulse, (_, line)) = min(pulses, key=lambda pair: sign * (pair[1][1][0] - pair[0][1][0]))
             raise ValueError(
                 f"{path}: row {line}: the conductance must {'rise' if is_up else 'fall'} with pulses "
-                f"{'up' if is_up else 'down'}, but goes from {mean[wrong[0]]:g} S to {mean[wrong[0] + 1]:g} S at pulse "
-                f"{pulse}{', in the mean of all curves' if len(pulses) > 1 else ''}; pass `isotonic=True` for the nearest "
-                "curves that do, or measure more cycles."
+                f"{'up' if is_up else 'down'}, but goes from {mean[wrong[0]]:g} S to {mean[wrong[0] + 1]:g} S at "
+                f"pulse {pulse}{', in the mean of all curves' if len(pulses) > 1 else ''}; pass `isotonic=True` for "
+                "the nearest curves that do, or measure more cycles."
             )
     return table
 
@@ -240,8 +241,8 @@ def _stacked(curves: dict[tuple[str, str], dict[int, tuple[float, int]]], path: 
         where = f"{path}: the curve {name} of device {device or 'one'}, cycle {cycle or 'one'}"
         if sorted(curve) != pulses or pulses != list(range(pulses[0], pulses[0] + len(pulses))):
             raise ValueError(
-                f"{where} must have pulses {pulses[0]} to {pulses[0] + len(pulses) - 1} one by one as the others, but has "
-                f"{len(curve)} from {min(curve)} to {max(curve)}; cut all curves to what they share."
+                f"{where} must have pulses {pulses[0]} to {pulses[0] + len(pulses) - 1} one by one as the others, but "
+                f"has {len(curve)} from {min(curve)} to {max(curve)}; cut all curves to what they share."
             )
         if len(cycles[device]) != len(cycles[devices[0]]):
             raise ValueError(f"{where}: all devices must have as many cycles; leave out what is too much.")

@@ -19,7 +19,8 @@ def reram_es(**changes: Any) -> ExpStep:
     numbers: dict[str, Any] = {"dw_min": 0.00135, "up_down": 0.259359, "a": -0.5, "b": -0.5}
     numbers |= {"gamma_up": 5.0, "gamma_down": 5.0, "A_up": -1.18445, "A_down": -0.081404}
     numbers |= {"dw_min_dtod": 0.2, "up_down_dtod": 0.05, "w_max_dtod": 0.3, "w_min_dtod": 0.3}
-    return ExpStep(**(numbers | {"dw_min_std": 5.0, "write_noise_std": 75.0} | changes))
+    numbers |= {"dw_min_std": 5.0, "write_noise_std": 75.0}
+    return ExpStep(**(numbers | changes))
 
 
 def reram_sb(**changes: Any) -> SoftBounds:
@@ -29,7 +30,8 @@ def reram_sb(**changes: Any) -> SoftBounds:
     """
     numbers: dict[str, Any] = {"dw_min": 0.002, "w_max": 1.25, "w_min": -0.75, "mult_noise": False}
     numbers |= {"dw_min_dtod": 0.3, "up_down_dtod": 0.01, "w_max_dtod": 0.3 / 1.25, "w_min_dtod": 0.3 / 0.75}
-    return SoftBounds(**(numbers | {"dw_min_std": 3.75, "write_noise_std": 56.0} | changes))
+    numbers |= {"dw_min_std": 3.75, "write_noise_std": 56.0}
+    return SoftBounds(**(numbers | changes))
 
 
 def reram_array_om(**changes: Any) -> SoftBounds:
@@ -39,7 +41,8 @@ def reram_array_om(**changes: Any) -> SoftBounds:
         doi 10.1109/IEDM45625.2022.10019569.
     """
     numbers: dict[str, Any] = {"dw_min": 0.0949, "dw_min_dtod": 0.7829, "w_max_dtod": 0.3499, "w_min_dtod": 0.5695}
-    return SoftBounds(**(_ARRAY | numbers | {"dw_min_std": 0.4158, "write_noise_std": 1.4113} | changes))
+    numbers |= {"dw_min_std": 0.4158, "write_noise_std": 1.4113}
+    return SoftBounds(**(_ARRAY | numbers | changes))
 
 
 def reram_array_hfo2(**changes: Any) -> SoftBounds:
@@ -48,7 +51,8 @@ def reram_array_hfo2(**changes: Any) -> SoftBounds:
     Reference: as for `reram_array_om`.
     """
     numbers: dict[str, Any] = {"dw_min": 0.4622, "dw_min_dtod": 0.7125, "w_max_dtod": 0.4295, "w_min_dtod": 0.5990}
-    return SoftBounds(**(_ARRAY | numbers | {"dw_min_std": 0.2174, "write_noise_std": 0.5841} | changes))
+    numbers |= {"dw_min_std": 0.2174, "write_noise_std": 0.5841}
+    return SoftBounds(**(_ARRAY | numbers | changes))
 
 
 _ARRAY: dict[str, Any] = {
@@ -66,7 +70,8 @@ def capacitor(**changes: Any) -> LinearStep:
     numbers: dict[str, Any] = {"dw_min": 0.005, "gamma_up": 0.05, "gamma_down": 0.05, "mult_noise": False}
     numbers |= {"dw_min_dtod": 0.1, "up_down_dtod": 0.06, "w_max_dtod": 0.07, "w_min_dtod": 0.07}
     numbers |= {"gamma_up_dtod": 0.01, "gamma_down_dtod": 0.01, "dw_min_std": 0.3}
-    return LinearStep(**(numbers | {"lifetime": 1e6, "lifetime_dtod": 0.3} | changes))
+    numbers |= {"lifetime": 1e6, "lifetime_dtod": 0.3}
+    return LinearStep(**(numbers | changes))
 
 
 def ecram(**changes: Any) -> LinearStep:
@@ -78,7 +83,8 @@ def ecram(**changes: Any) -> LinearStep:
     numbers: dict[str, Any] = {"dw_min": 0.002, "w_max": 1.1724, "w_min": -0.8276}
     numbers |= {"gamma_up": 0.1153, "gamma_down": 0.5085, "gamma_up_dtod": 0.05, "gamma_down_dtod": 0.05}
     numbers |= {"dw_min_dtod": 0.1, "up_down_dtod": 0.01, "w_max_dtod": 0.05, "w_min_dtod": 0.05}
-    return LinearStep(**(numbers | {"dw_min_std": 0.3} | changes))
+    numbers |= {"dw_min_std": 0.3}
+    return LinearStep(**(numbers | changes))
 
 
 def gokmen_vlasov(**changes: Any) -> ConstantStep:
@@ -87,7 +93,8 @@ def gokmen_vlasov(**changes: Any) -> ConstantStep:
     Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333.
     """
     numbers: dict[str, Any] = {"dw_min": 0.0016, "up_down_dtod": 0.01, "dw_min_std": 0.3}
-    return ConstantStep(**(numbers | {"dw_min_dtod": 0.3, "w_max_dtod": 0.3, "w_min_dtod": 0.3} | changes))
+    numbers |= {"dw_min_dtod": 0.3, "w_max_dtod": 0.3, "w_min_dtod": 0.3}
+    return ConstantStep(**(numbers | changes))
 
 
 def idealized(**changes: Any) -> ConstantStep:
@@ -95,7 +102,8 @@ def idealized(**changes: Any) -> ConstantStep:
 
     Reference: M. J. Rasch, T. Gokmen and W. Haensch, IEEE Design & Test 37(1), 19, 2020, arXiv 1906.02698.
     """
-    return gokmen_vlasov(**({"dw_min": 0.0002, "up_down_dtod": 0.0} | changes))
+    numbers: dict[str, Any] = {"dw_min": 0.0002, "up_down_dtod": 0.0}
+    return gokmen_vlasov(**(numbers | changes))
 
 
 def cmo_hfox(**changes: Any) -> SoftBounds:
@@ -123,7 +131,8 @@ def cmo_hfox_skewed(**changes: Any) -> SoftBounds:
         doi 10.1002/adfm.202504688.
     """
     numbers: dict[str, Any] = {"dw_min": 0.1464, "up_down": -0.7578, "dw_min_std": 0.9, "dw_min_dtod": 0.18}
-    return SoftBounds(**(numbers | {"g_min": 9e-6, "g_max": 88.2e-6} | changes))
+    numbers |= {"g_min": 9e-6, "g_max": 88.2e-6}
+    return SoftBounds(**(numbers | changes))
 
 
 def cmo_hfox_symmetric(**changes: Any) -> SoftBounds:
@@ -146,4 +155,5 @@ def mo_tiox(**changes: Any) -> LinearStep:
 
     Reference: W. Choi, M. Kwak, S. Kim and H. Hwang, Front. Neurosci. 15:690418, 2021, doi 10.3389/fnins.2021.690418.
     """
-    return LinearStep(**({"dw_min": 2 / 50} | changes))
+    numbers: dict[str, Any] = {"dw_min": 2 / 50}
+    return LinearStep(**(numbers | changes))
