@@ -19,10 +19,11 @@ class MeasuredStep(AbstractStep):
 
     Between measured points curves are straight lines, so that n pulses are n times one pulse. The weight goes from -1
     at the lowest conductance of the mean curves to 1 at the highest. Devices differ in their bounds, to which the
-    curves are stretched, and in how far a pulse leads along them; noise of a step has the same size everywhere. Spread
-    and noise are those of the devices and cycles of the table, see `PulseTable.spreads`; as every other number of
-    devices that move by steps they may be given by name. Without noise of steps many pulses are one operation; with it
-    they are taken one by one, and the time of a call grows with the largest count.
+    curves are stretched, and in their steps, by which a pulse leads more or less far along them; noise of a step has
+    the same size everywhere. Spread and noise are those of the devices and cycles of the table, see
+    `PulseTable.spreads`; as every other number of devices that move by steps they may be given by name. Without noise
+    of steps many pulses are one operation; with it they are taken one by one, and the time of a call grows with the
+    largest count.
 
     Args:
         table: measured curves, from `read_pulses` or from arrays.
@@ -65,7 +66,8 @@ class MeasuredStep(AbstractStep):
         span = state.high - state.low
         is_range = span > 0
         span = jnp.where(is_range, span, 1)
-        gain = jnp.abs(signed(state, is_up)) / self.dw_min
+        # A device of a wider range has the same step, so it takes more pulses.
+        gain = jnp.abs(signed(state, is_up)) / self.dw_min * (self.w_max - self.w_min) / span
         end = state.low + span * self._along((state.w - state.low) / span, n * gain, is_up)
         return jnp.where(is_range & (gain > 0), end, state.w)
 

@@ -59,7 +59,8 @@ class PulseTable:
         """Raises a `ValueError` that names the pulse at which a mean curve turns back."""
         for name, sign in (("g_up", 1), ("g_down", -1)):
             mean = getattr(self, name).mean((0, 1))
-            wrong = np.flatnonzero(sign * np.diff(mean) < 0)
+            # Not what rounding of a mean leaves of a level part.
+            wrong = np.flatnonzero(sign * np.diff(mean) < -1e-9 * np.ptp(mean))
             if wrong.size or mean[0] == mean[-1]:
                 k = int(wrong[0]) + 1 if wrong.size else len(mean) - 1
                 raise ValueError(
@@ -84,7 +85,7 @@ class PulseTable:
     def spreads(self) -> dict[str, float]:
         """What differs from device to device and cycle to cycle, in weights -1 to 1 over the range of the mean curves.
 
-        - Bounds: ends of the mean curves of each device. Steps: pulses to half of its range, against those of the mean.
+        - Bounds: ends of the mean curves of each device. Steps: half of its range by the pulses that it takes.
         - Noise: increments against their mean over the cycles of a device. What one increment has too much and the next
           one too little was in the reading (`write_noise_std`), the rest in the step (`dw_min_std`).
 
@@ -100,7 +101,7 @@ class PulseTable:
             own = [w.mean(1) for w in (ups, downs)]
             found["w_max_dtod"] = np.std(np.maximum(own[0].max(1), own[1].max(1)), ddof=1)
             found["w_min_dtod"] = np.std(np.minimum(own[0].min(1), own[1].min(1)), ddof=1)
-            gains = np.asarray([[_half_way(m) / _half_way(w) for w in o] for m, o in zip(mean, own, strict=True)])
+            gains = np.asarray([[_pace(w) / _pace(m) for w in o] for m, o in zip(mean, own, strict=True)])
             found["dw_min_dtod"] = np.std(gains.mean(0), ddof=1)
             found["up_down_dtod"] = np.std((gains[0] - gains[1]) / 2, ddof=1)
         if cycles > 1:
@@ -114,11 +115,13 @@ class PulseTable:
         return {name: float(value) for name, value in found.items()}
 
 
-def _half_way(w: np.ndarray) -> float:
-    """Pulses after which a curve has gone half of its way; never 0."""
+def _pace(w: np.ndarray) -> float:
+    """Mean step of a curve on the first half of its way."""
     way = (w - w[0]) / (w[-1] - w[0])
     k = max(int(np.argmax(way >= 0.5)), 1)
-    return k - (way[k] - 0.5) / max(way[k] - way[k - 1], 1e-9) if way[k] > way[k - 1] else float(k)
+    step = way[k] - way[k - 1]
+    pulses = k - (way[k] - 0.5) / step if step > 0 else float(k)
+    return abs(w[-1] - w[0]) / 2 / max(pulses, 0.5)
 
 
 def _isotonic(values: np.ndarray) -> np.ndarray:

@@ -33,11 +33,11 @@ def _filament(**changes: Any) -> D.GatedFilament:
 
 
 # Numbers that show in every test of the contract; bounds do not spread, for all devices shall come to them there.
-_LIVELY = {"dw_min": 0.02, "dw_min_std": 0.3, "dw_min_dtod": 0.2, "up_down_dtod": 0.05}
+_LIVELY: dict[str, Any] = {"dw_min": 0.02, "dw_min_std": 0.3, "dw_min_dtod": 0.2, "up_down_dtod": 0.05}
 _LIVELY |= {"sigma_read": 0.01, "lifetime": 1e7, "lifetime_dtod": 0.1}
 
 
-def _steps(kind: type[D.ConstantStep], **own: Any) -> Callable[..., Any]:
+def _steps(kind: Callable[..., Any], **own: Any) -> Callable[..., Any]:
     return lambda **changes: kind(**(_LIVELY | own | changes))
 
 
