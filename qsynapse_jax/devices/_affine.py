@@ -4,16 +4,17 @@ from dataclasses import replace
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from qsynapse_jax._fields import Scalar, non_negative, real
 from qsynapse_jax.devices import _noise
-from qsynapse_jax.devices._step import AbstractStep, StepState
+from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 
 # Below it a step does not depend on the weight, as far as numbers tell; and a slope of -1 reaches its end in one pulse.
 _LEAST_RATIO, _LEAST_SLOPE = 1e-12, -1 + 1e-6
-# Mean overshoot of a random walk over a bound, in standard deviations of a step: -zeta(1/2)/sqrt(2 pi).
-_OVERSHOOT = 0.5826
+# Mean overshoot of a random walk over a bound, in standard deviations of a step: -zeta(1/2)/sqrt(2 pi). And in mean
+# steps, which count where they are no smaller: what follows pulses one by one best for noise of 0.3 to 5 steps.
+_OVERSHOOT, _DRIFT_OVERSHOOT = 0.5826, 0.25
 _TINY = 1e-30
 
 
@@ -38,9 +39,13 @@ def after_pulses(
     thrown back by it. Seen on the scale of the variance w is a Brownian motion, and given where one ends its maximum is
     known: with distances a before (shrunk by r^n, as the noise forgets) and b after,
 
-        maximum beyond the bound = (sqrt((a - b)^2 - 2 Var ln U) - a - b)/2,  U uniform,
+        maximum beyond the bound = (sqrt((a - b)^2 - 2 Var ln U) - a - b)/2,   U uniform,
 
     less the overshoot of a walk in jumps. By that much w_n ends lower (Skorokhod). One pulse is exact.
+
+    Accuracy: of many noisy pulses that end at a bound, the mean is within 0.12 standard deviations of that pulse by
+    pulse, and the standard deviation within 20 %, where a step is at most half the range; away from bounds both are
+    exact (`tests/devices/test_steps.py`).
 
     Args:
         state: of the devices.
@@ -51,33 +56,39 @@ def after_pulses(
         is_proportional: whether noise is in proportion to the step, or to the step at weight 0.
     """
     w, dtype = state.w, state.w.dtype
-    is_up = count > 0
     # Zero pulses as one: whatever comes out is not used, and no power of it is infinite.
     n = jnp.maximum(jnp.abs(count), 1).astype(dtype)
-    constant = jnp.where(is_up, state.up, -state.down)
+    constant = signed(state, count > 0)
     if slope is None:
         step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
     else:
         step = constant + slope * w
-        # A steeper one jumps over the weight at which its step is 0; where that is a bound, the clip makes it right.
-        slope = jnp.minimum(jnp.maximum(slope, _LEAST_SLOPE), -_LEAST_RATIO)
+        slope = jnp.minimum(slope, -_LEAST_RATIO)
+        steep, slope = slope, jnp.maximum(slope, _LEAST_SLOPE)
         lost = jnp.expm1(n * jnp.log1p(slope))
-        total, kept = lost / slope, 1 + lost
+        # A step that jumps over the weight at which it would be 0 ends there after two, thrown back by the bound.
+        total, kept = jnp.where(n > 1, lost / steep, 1), 1 + lost
         if is_proportional:
             ratio = jnp.minimum((slope * noise / (1 + slope)) ** 2, 1)
             squares, first = (kept / (1 + slope)) ** 2 * _growth(ratio, n), noise * step
         else:
-            squares, first = total * (2 + lost) / (2 + slope), noise * constant
+            squares, first = lost / slope * (2 + lost) / (2 + slope), noise * constant
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
 
+    overshoot = _OVERSHOOT * jnp.abs(first) + _DRIFT_OVERSHOOT * jnp.abs(step * kept)
+
+    # One bound, the nearer one: to meet both between two looks a device has to cross its range by noise.
     is_high = w + end > state.low + state.high
     a = jnp.where(is_high, state.high - w, w - state.low) * kept
     b = jnp.where(is_high, state.high - end, end - state.low)
-    chance = -2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
-    beyond = (jnp.sqrt(jnp.maximum((a - b) ** 2 + spread**2 * chance, _TINY)) - a - b) / 2
-    beyond = jnp.where(n > 1, jnp.maximum(beyond - _OVERSHOOT * jnp.abs(first), 0), 0)
-    return jnp.clip(jnp.where(is_high, end - beyond, end + beyond), state.low, state.high)
+    chance = -2 * spread**2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
+    # How far beyond both start and end the maximum lies; as a quotient, because ends may lie far beyond the bound.
+    farther = jnp.abs(a - b)
+    farther = chance / (2 * (jnp.sqrt(farther**2 + chance + _TINY) + farther))
+    below = farther - overshoot + jnp.maximum(b - a, 0)
+    back = jnp.where(is_high, state.high - below, state.low + below)
+    return jnp.clip(jnp.where((n > 1) & (below > b), back, end), state.low, state.high)
 
 
 def _growth(q: Array, n: Array) -> Array:
@@ -100,6 +111,9 @@ class ConstantStep(AbstractStep):
 
     Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333.
     """
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up)
 
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
         return after_pulses(state, count, word, slope=None, noise=self.dw_min_std, is_proportional=False)
@@ -137,10 +151,16 @@ class LinearStep(AbstractStep):
         slope_up, slope_down = -up * _ratio(state.up, high), -down * _ratio(state.down, -low)
         return replace(state, bend_up=slope_up, bend_down=slope_down)
 
-    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+    def _slope(self, state: StepState, is_up: Array) -> Array:
         assert state.bend_up is not None
         assert state.bend_down is not None
-        slope = jnp.where(count > 0, state.bend_up, state.bend_down)
+        return jnp.where(is_up, state.bend_up, state.bend_down)
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up) + self._slope(state, is_up) * state.w
+
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        slope = self._slope(state, count > 0)
         return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
 
 
@@ -180,9 +200,14 @@ class SoftBounds(AbstractStep):
         slope = _ratio(state.up, state.high) + _ratio(state.down, -state.low)
         return _ratio(state.up - state.down, slope)
 
+    def _slope(self, state: StepState, is_up: Array) -> Array:
+        return -_ratio(jnp.where(is_up, state.up, state.down), jnp.where(is_up, state.high, -state.low))
+
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return signed(state, is_up) + self._slope(state, is_up) * state.w
+
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
-        is_up = count > 0
-        slope = -_ratio(jnp.where(is_up, state.up, state.down), jnp.where(is_up, state.high, -state.low))
+        slope = self._slope(state, count > 0)
         return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
 
 

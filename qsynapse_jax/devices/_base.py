@@ -147,10 +147,17 @@ class AbstractDevice(Model):
 
 
 class AbstractPulsed(AbstractDevice):
-    """A device that moves by one small step per pulse."""
+    """A device that moves by one small step per pulse.
+
+    Weights go from `w_min` to `w_max`, the conductances of both are `g_min` and `g_max` [S], and `dw_min` is the mean
+    step at weight 0, which is what a learning rule counts in.
+    """
 
     w_min: eqx.AbstractVar[Scalar]
     w_max: eqx.AbstractVar[Scalar]
+    dw_min: eqx.AbstractVar[Scalar]
+    g_min: eqx.AbstractVar[Scalar]
+    g_max: eqx.AbstractVar[Scalar]
 
     @abstractmethod
     def pulse(self, state: Any, count: Int[Array, "*shape"], *, key: jax.Array) -> Any:

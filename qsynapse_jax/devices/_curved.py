@@ -1,41 +1,29 @@
 """Devices whose step is a curve of the weight: pulse by pulse, all devices at once."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from qsynapse_jax._fields import Scalar, non_negative, positive, real
 from qsynapse_jax.devices import _noise
-from qsynapse_jax.devices._step import AbstractStep, StepState
+from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 
 
 def pulse_by_pulse(
-    state: StepState,
-    count: Int[Array, "*shape"],
-    word: UInt[Array, "*shape"],
-    *,
-    step: Callable[[Array], Array],
-    noise: Array,
+    device: AbstractStep, state: StepState, count: Int[Array, "*shape"], word: UInt[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """Weights after n pulses w <- clip(w + step(w) (1 + noise xi)), as many rounds as the largest count asks for.
-
-    Args:
-        state: of the devices.
-        count: signed pulses.
-        word: random words.
-        step: signed step of every device at a weight.
-        noise: relative noise of a step.
-    """
-    n = jnp.abs(count)
+    """Weights after n pulses w <- clip(w + step + noise xi), as many rounds as the largest count asks for."""
+    n, is_up = jnp.abs(count), count > 0
     rounds = jnp.max(n, initial=0)
 
     def one(carry):
         done, w = carry
         xi = _noise.normal(_noise.stream(word, done + 2), w.dtype)
-        moved = jnp.clip(w + step(w) * (1 + noise * xi), state.low, state.high)
+        now = replace(state, w=w)
+        moved = w + device.step(now, is_up) + device.noise(now, is_up) * xi
+        moved = jnp.clip(moved, state.low, state.high)
         return done + 1, jnp.where(done < n, moved, w)
 
     return jax.lax.while_loop(lambda carry: carry[0] < rounds, one, (jnp.zeros_like(rounds), state.w))[1]
@@ -63,23 +51,20 @@ class ExpStep(AbstractStep):
 
     a: Scalar = real("", default=0.244)
     b: Scalar = real("", default=0.2425)
-    gamma_up: Scalar = real("", non_negative, default=12.44625)
-    gamma_down: Scalar = real("", non_negative, default=12.78785)
+    gamma_up: Scalar = real("", default=12.44625)
+    gamma_down: Scalar = real("", default=12.78785)
     A_up: Scalar = real("", default=0.00081)
     A_down: Scalar = real("", default=0.36833)
 
-    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
-        is_up = count > 0
-        constant = jnp.where(is_up, state.up, -state.down)
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         gamma = jnp.where(is_up, self.gamma_up, -self.gamma_down)
         share = jnp.where(is_up, self.A_up, self.A_down)
         span = state.high - state.low
-        scale = 2 * self.a / jnp.where(span > 0, span, 1)
+        z = 2 * self.a * state.w / jnp.where(span > 0, span, 1) + self.b
+        return signed(state, is_up) * jnp.maximum(1 - share * jnp.exp(gamma * z), 0)
 
-        def step(w: Array) -> Array:
-            return constant * jnp.maximum(1 - share * jnp.exp(gamma * (scale * w + self.b)), 0)
-
-        return pulse_by_pulse(state, count, word, step=step, noise=self.dw_min_std)
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        return pulse_by_pulse(self, state, count, word)
 
 
 class PowStep(AbstractStep):
@@ -112,17 +97,14 @@ class PowStep(AbstractStep):
         down = self.pow_gamma * (gain - jnp.maximum(self.pow_up_down, 0) - r)
         return replace(state, bend_up=jnp.abs(up), bend_down=jnp.abs(down))
 
-    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         assert state.bend_up is not None
         assert state.bend_down is not None
-        is_up = count > 0
-        constant = jnp.where(is_up, state.up, -state.down)
         gamma = jnp.where(is_up, state.bend_up, state.bend_down)
-        span = jnp.where(state.high > state.low, state.high - state.low, 1)
+        ahead = jnp.where(is_up, state.high - state.w, state.w - state.low)
+        ahead /= jnp.where(state.high > state.low, state.high - state.low, 1)
+        # The power of 0 is 0; its derivative would be infinite.
+        return signed(state, is_up) * jnp.where(ahead > 0, jnp.where(ahead > 0, ahead, 1) ** gamma, 0)
 
-        def step(w: Array) -> Array:
-            ahead = jnp.where(is_up, state.high - w, w - state.low) / span
-            # The power of 0 is 0; its derivative would be infinite.
-            return constant * jnp.where(ahead > 0, jnp.where(ahead > 0, ahead, 1) ** gamma, 0)
-
-        return pulse_by_pulse(state, count, word, step=step, noise=self.dw_min_std)
+    def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
+        return pulse_by_pulse(self, state, count, word)

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import (
@@ -54,6 +54,11 @@ class StepState(eqx.Module):
     bend_up: Float[Array, "*shape"] | None = None
     bend_down: Float[Array, "*shape"] | None = None
     reference: Float[Array, "*shape"] | None = None
+
+
+def signed(state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The steps at weight 0, with their sign."""
+    return jnp.where(is_up, state.up, -state.down)
 
 
 class AbstractStep(AbstractPulsed):
@@ -130,10 +135,18 @@ class AbstractStep(AbstractPulsed):
                 )
 
     @abstractmethod
+    def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """What one noiseless pulse adds to `w`, bounds apart: positive or negative as `is_up` says."""
+
+    def noise(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Standard deviation of one pulse; of either sign."""
+        return self.dw_min_std * self.step(state, is_up)
+
+    @abstractmethod
     def moved(
         self, state: StepState, count: Int[Array, "*shape"], word: UInt[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """`state.w` after `count` pulses; where `count` is 0 anything. Random numbers are made from `word`."""
+        """`w` after `count` pulses; where `count` is 0 anything. Random numbers are made from `word`."""
 
     def curved(self, state: StepState, noise: Float[Array, " pair *shape"]) -> StepState:
         """The state as fabricated, with what this law adds to it; `noise` is normal."""

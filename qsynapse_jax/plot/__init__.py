@@ -7,5 +7,6 @@ from qsynapse_jax.plot._pictures import heat_map as heat_map
 from qsynapse_jax.plot._pictures import ir_drop as ir_drop
 from qsynapse_jax.plot._pictures import levels_and_resistors as levels_and_resistors
 from qsynapse_jax.plot._pictures import points_by_design as points_by_design
+from qsynapse_jax.plot._pictures import pulse_fit as pulse_fit
 from qsynapse_jax.plot._pictures import retention as retention
 from qsynapse_jax.plot._pictures import speed_up as speed_up

@@ -217,6 +217,36 @@ def retention(accuracy: Mapping[str, Any], seconds: Any, celsius: Any) -> Any:
     return figure
 
 
+def pulse_fit(measured: Any, fitted: Any, *, sweeps: Any = None, label: str = "fit", title: str = "") -> Any:
+    """Conductance against pulse number, measured and of a model, up and down side by side; below, the difference.
+
+    Args:
+        measured: mean curves up and down [S], one array each, of any length.
+        fitted: likewise, of the same lengths.
+        sweeps: single curves up and down [S], shape (..., pulses) each, drawn pale.
+        label: name of the model.
+        title: what is shown, in a sentence.
+    """
+    figure, rows = _new_figure(8.4, 5.2, 2, 2, sharex="col", sharey="row", height_ratios=(3, 1))
+    for column, name in enumerate(("up", "down")):
+        upper, lower = rows[0][column], rows[1][column]
+        data, model = np.asarray(measured[column]), np.asarray(fitted[column])
+        for sweep in np.reshape(sweeps[column], (-1, len(data))) if sweeps is not None else ():
+            upper.plot(1e6 * sweep, color="C0", alpha=0.15, linewidth=0.7)
+        upper.plot(1e6 * data, ".", color="C0", label="measured")
+        upper.plot(1e6 * model, color="C1", label=label)
+        lower.plot(1e6 * (model - data), color="C1")
+        lower.axhline(0, color="0.3", linewidth=1)
+        lower.set_xlabel(f"pulses {name}")
+        for axes in (upper, lower):
+            axes.grid(alpha=0.3)
+    rows[0][0].set_ylabel("conductance [uS]")
+    rows[1][0].set_ylabel("error [uS]")
+    rows[0][0].legend()
+    figure.suptitle(title)
+    return figure
+
+
 def _new_figure(width: float, height: float, *panels: int, **options: Any) -> tuple[Any, Any]:
     """A Matplotlib figure [inch] without a window, and its axes: one, or an array of (rows, columns)."""
     from matplotlib.figure import Figure

@@ -4,55 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-from jaxtyping import Array, Float, Int
 
 import qsynapse_jax as qs
-from qsynapse_jax._fields import Model, Scalar, finite, non_negative, positive, real
 
 D = qs.devices
 DRIFT = D.Retention(nu=0.01, spread=0.02, tau=3.0, activation_energy=1.1)
-
-
-class StepState(eqx.Module):
-    """Weights of devices that move by steps."""
-
-    w: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
-
-
-class ConstantStep(D.AbstractPulsed):
-    """A device of the tests alone: every pulse moves the weight by one noisy step, until it reaches a bound."""
-
-    step: Scalar = real("", positive)
-    sigma: Scalar = real("", non_negative, default=0.0)
-    w_min: Scalar = real("", finite, default=-1.0)
-    w_max: Scalar = real("", finite, default=1.0)
-    g_0: Scalar = real("S", positive, default=1e-5)
-
-    def init(self, shape: tuple[int, ...], *, key: jax.Array) -> StepState:
-        return StepState(0.1 * jax.random.normal(key, shape), jnp.zeros(shape))
-
-    def conductance(self, state: StepState, *, temperature: Any = 300.0) -> Float[Array, "*shape"]:
-        D.Retention().equivalent_time(0.0, temperature)
-        return self.g_0 * (1.5 + state.w) * jnp.exp(-1e-3 * jnp.log1p(state.age))
-
-    def read(self, state: StepState, *, key: jax.Array, window: Any = None) -> Float[Array, "*shape"]:
-        return self.conductance(state) * (1 + 0.01 * jax.random.normal(key, state.w.shape))
-
-    def age(self, state: StepState, seconds: Any, temperature: Any, *, key: jax.Array | None = None) -> StepState:
-        return StepState(state.w, state.age + DRIFT.equivalent_time(seconds, temperature))
-
-    def pulse(self, state: StepState, count: Int[Array, "*shape"], *, key: jax.Array) -> StepState:
-        count = count.astype(state.w.dtype)
-        steps = count + self.sigma * jnp.sqrt(jnp.abs(count)) * jax.random.normal(key, count.shape)
-        return StepState(jnp.clip(state.w + self.step * steps, self.w_min, self.w_max), state.age)
-
-    def weight(self, state: StepState) -> Float[Array, "*shape"]:
-        return state.w
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +32,38 @@ def _filament(**changes: Any) -> D.GatedFilament:
     return D.analog_rram(**({"retention": DRIFT} | changes))
 
 
-def _steps(**changes: Any) -> ConstantStep:
-    return ConstantStep(**({"step": 0.01, "sigma": 0.3} | changes))
+# Numbers that show in every test of the contract; bounds do not spread, for all devices shall come to them there.
+_LIVELY: dict[str, Any] = {"dw_min": 0.02, "dw_min_std": 0.3, "dw_min_dtod": 0.2, "up_down_dtod": 0.05}
+_LIVELY |= {"sigma_read": 0.01, "lifetime": 1e7, "lifetime_dtod": 0.1}
+
+
+def _steps(kind: Callable[..., Any], **own: Any) -> Callable[..., Any]:
+    return lambda **changes: kind(**(_LIVELY | own | changes))
+
+
+def _measured(**changes: Any) -> D.MeasuredStep:
+    way = 1 - np.exp(-np.arange(41) / 20)
+    table = D.PulseTable(2e-6 + 8e-6 * way / way[-1], 10e-6 - 8e-6 * way / way[-1])
+    own = _LIVELY | {"dw_min_std": 0.0}
+    return D.MeasuredStep(table, **({k: v for k, v in own.items() if k != "dw_min"} | changes))
 
 
 DEVICES = [
     Case("switch", _switch, "r_on=5 kohm"),
     Case("gated_filament", _filament, "r_series=3.8 kohm"),
-    Case("constant_step", _steps, "g_0=10 uS"),
+    Case("constant_step", _steps(D.ConstantStep), "g_max=10 uS"),
+    Case("linear_step", _steps(D.LinearStep, gamma_up=0.3, gamma_down=0.5), "gamma_down=0.5"),
+    Case("soft_bounds", _steps(D.SoftBounds), "g_max=10 uS"),
+    Case("exp_step", _steps(D.ExpStep, dw_min_std=0.1), "A_down=0.3683"),
+    Case("pow_step", _steps(D.PowStep, pow_gamma=0.5), "pow_gamma=0.5"),
+    Case("measured_step", _measured, "g_max=10 uS"),
 ]
 
 
-def with_capability(capability: type[Model]) -> list[Case]:
+SELDOM = ("constant_step", "linear_step", "exp_step", "pow_step", "measured_step")
+
+
+def with_capability(capability: type[D.AbstractDevice]) -> list[Case]:
     """The devices that have a capability."""
     return [case for case in DEVICES if isinstance(case.build(), capability)]
 
@@ -101,10 +80,10 @@ def pulses_of(device: D.AbstractDriven, shape: tuple[int, ...]) -> tuple[D.Pulse
     return up, down
 
 
-# In the default run the devices of the package; that of the tests has its own capability there, `by_pulsed`.
+# In the default run one of those that move by steps; what each of them has of its own, `by_pulsed` tries.
 by_device = pytest.mark.parametrize(
     "case",
-    [pytest.param(case, id=case.name, marks=pytest.mark.slow if case.build is _steps else []) for case in DEVICES],
+    [pytest.param(case, id=case.name, marks=pytest.mark.slow if case.name in SELDOM else []) for case in DEVICES],
 )
 by_driven = pytest.mark.parametrize("case", with_capability(D.AbstractDriven), ids=lambda case: case.name)
 by_pulsed = pytest.mark.parametrize("case", with_capability(D.AbstractPulsed), ids=lambda case: case.name)

@@ -57,6 +57,16 @@ def test_points_and_front_fill_axes_that_are_given():
     drawn(right.figure)
 
 
+def test_a_fit_of_pulses_shows_both_directions_and_the_difference():
+    up, down = np.linspace(1e-6, 9e-6, 5), np.linspace(9e-6, 1e-6, 7)
+    figure = plot.pulse_fit((up, down), (up, down + 1e-7), sweeps=(np.stack([up, up]), down), label="SoftBounds")
+    left, right, below_left, below_right = drawn(figure)
+    np.testing.assert_allclose(left.lines[2].get_ydata(), 1e6 * up)
+    assert len(right.lines) == 3
+    np.testing.assert_allclose(below_left.lines[0].get_ydata(), 0, atol=1e-12)
+    np.testing.assert_allclose(below_right.lines[0].get_ydata(), 0.1)
+
+
 def test_the_speed_up_has_a_panel_per_switch_time_and_a_star():
     n, t = np.logspace(0, 4, 5), np.logspace(-8, -1, 6)
     level = np.log10(n[:, None, None] * t[None, :, None] / np.array([1e-8, 1e-7]))

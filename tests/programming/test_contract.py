@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qsynapse_jax as qs
-from tests.devices.zoo import ConstantStep, by_device
+from tests.devices.zoo import by_device
 from tests.programming.zoo import SHAPE, Climb, Counter, by_scheme
 from tests.unchecked import unchecked
 
@@ -139,7 +139,7 @@ def test_a_scheme_that_suits_is_chosen():
     with pytest.raises(
         ValueError, match=r"^Argument `device` must be an `AbstractGated` for `RangeAdapting`, .* `Const"
     ):
-        P.default_scheme(ConstantStep(0.1))
+        P.default_scheme(D.ConstantStep(0.1))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax._fields import Scalar, positive, probability, real, whole
 from qsynapse_jax.nn import Outer
-from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, told
+from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
 from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._trains import PulseTrains
@@ -97,9 +97,6 @@ class AbstractTransfer(AbstractRule):
     def first_reference(self, device: Any, fast: Any) -> Float[Array, "*groups rows cols"]:
         """What is taken off reads of the fast array at first; 0, the weight of devices at their reference."""
         return jnp.zeros_like(device.weight(fast))
-
-    def remark(self, rule_state: Any) -> str:
-        return told([memory.tally for memory in rule_state.values()], self.trains.length, "`fast_rate`")
 
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
