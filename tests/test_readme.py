@@ -69,6 +69,16 @@ def test_the_examples_of_co_design_and_of_writing():
     assert np.all(np.asarray(names["trace"].success).mean() > 0.99)
 
 
+@pytest.mark.slow
+def test_the_example_of_arrays_that_learn_in_place(capsys):
+    names: dict = {}
+    exec("import jax\nimport jax.numpy as jnp\nimport qsynapse_jax as qs", names)
+    exec(EXAMPLES[5], names)
+    shares = dict(re.findall(r"(\w+) (\d\.\d+)", capsys.readouterr().out))
+    assert float(shares["AnalogSGD"]) < 0.75
+    assert float(shares["AGAD"]) > 0.9
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_to_files_resolve(document):
     targets = re.findall(r"\]\(([^)#]+)\)", document.read_text())
