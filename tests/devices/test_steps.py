@@ -86,6 +86,7 @@ SPREAD: dict[str, Any] = {
     "w_max_dtod": 0.2,
     "w_min_dtod": 0.2,
 }
+COARSE: dict[str, Any] = SPREAD | {"dw_min": 0.4}
 
 
 @pytest.mark.usefixtures("x32")
@@ -94,7 +95,7 @@ SPREAD: dict[str, Any] = {
     [
         D.ConstantStep(**SPREAD),
         D.LinearStep(gamma_up=0.3, gamma_down=1.4, gamma_up_dtod=0.1, **SPREAD),
-        D.SoftBounds(reference_std=0.1, **(SPREAD | {"dw_min": 0.4})),
+        D.SoftBounds(reference_std=0.1, **COARSE),
         D.ExpStep(**SPREAD),
         D.PowStep(pow_gamma=1.5, **SPREAD),
     ],
