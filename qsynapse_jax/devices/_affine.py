@@ -101,7 +101,7 @@ def _after(
         below = farther - overshoot + jnp.maximum(b - a, 0)
         back = jnp.where(is_high, state.high - below, state.low + below)
         end = jnp.where((n > 1) & (below > b), back, end)
-    return jnp.clip(end, state.low, state.high)
+    return jnp.where(count == 0, w, jnp.clip(end, state.low, state.high))
 
 
 def _power(r: Array, n: Int[Array, "*shape"], digits: int) -> tuple[Array, Array]:
