@@ -16,6 +16,8 @@ from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 # steps, which count where they are no smaller: what follows pulses one by one best for noise of 0.3 to 5 steps.
 _OVERSHOOT, _DRIFT_OVERSHOOT = 0.5826, 0.25
 _TINY = 1e-30
+# A slope nearer to 0 is none in single precision; and binary digits of the length of a usual train.
+_LEAST_SLOPE, _DIGITS = 1e-12, 5
 
 
 def after_pulses(
@@ -57,15 +59,15 @@ def after_pulses(
     """
     most = jnp.max(jnp.abs(count), initial=0)
     law = functools.partial(_after, state, count, word, slope, noise, is_proportional)
-    # Trains of up to 31 pulses are the rule and have five binary digits; single pulses meet no bound twice.
-    branches = [functools.partial(law, digits) for digits in (0, 5, 31)]
-    return jax.lax.switch((most > 1).astype(jnp.int32) + (most > 31).astype(jnp.int32), branches)
+    # Trains of up to 31 pulses are the rule, and single pulses meet no bound twice.
+    branches = [functools.partial(law, length) for length in ("single", "short", "long")]
+    return jax.lax.switch((most > 1).astype(jnp.int32) + (most >= 2**_DIGITS).astype(jnp.int32), branches)
 
 
 def _after(
-    state: StepState, count: Array, word: Array, slope: Array | None, noise: Array, is_proportional: bool, digits: int
+    state: StepState, count: Array, word: Array, slope: Array | None, noise: Array, is_proportional: bool, length: str
 ) -> Array:
-    """`after_pulses` for counts of so many binary digits; of none where no count is above 1."""
+    """`after_pulses` for counts of at most 1, of at most 31, of any size."""
     w, dtype = state.w, state.w.dtype
     # Zero pulses as one: whatever comes out is not used, and no power of it is infinite.
     whole = jnp.maximum(jnp.abs(count), 1)
@@ -77,7 +79,7 @@ def _after(
         step = constant + slope * w
         # A step that jumps over the weight at which it would be 0 ends there after two, thrown back by the bound.
         steep, slope = jnp.maximum(-slope, 1), jnp.maximum(slope, -1)
-        total, kept = _power(1 + slope, whole, digits)
+        total, kept = (1, 1 + slope) if length == "single" else _power(slope, whole, length == "long")
         if is_proportional:
             ratio = jnp.where(slope > -1, slope * noise / jnp.where(slope > -1, 1 + slope, 1), 1)
             before = kept / jnp.where(slope > -1, 1 + slope, 1)
@@ -85,10 +87,10 @@ def _after(
             first = noise * step
         else:
             squares, first = total * (1 + kept) / (2 + slope), noise * constant
-        total = jnp.where(n > 1, total / steep, total)
+        total = jnp.where(n > 1, total / steep, 1)
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
-    if digits > 0:
+    if length != "single":
         overshoot = _OVERSHOOT * jnp.abs(first) + _DRIFT_OVERSHOOT * jnp.abs(step * kept)
         # One bound, the nearer one: to meet both between two looks a device has to cross its range by noise.
         is_high = w + end > state.low + state.high
@@ -104,12 +106,18 @@ def _after(
     return jnp.where(count == 0, w, jnp.clip(end, state.low, state.high))
 
 
-def _power(r: Array, n: Int[Array, "*shape"], digits: int) -> tuple[Array, Array]:
-    """1 + r + ... + r^(n-1) and r^n by the binary digits of n: sums of positive numbers, which lose nothing."""
-    if digits == 0:
-        return jnp.ones_like(r), r
+def _power(slope: Array, n: Int[Array, "*shape"], is_long: bool) -> tuple[Array, Array]:
+    """1 + r + ... + r^(n-1) and r^n for r = 1 + slope."""
+    if is_long:
+        # 1 + slope loses digits of the slope, and r^n as many times that as there are pulses.
+        is_flat = slope > -_LEAST_SLOPE
+        slope = jnp.where(is_flat, -_LEAST_SLOPE, jnp.maximum(slope, -1 + 1e-6))
+        lost = jnp.expm1(n.astype(slope.dtype) * jnp.log1p(slope))
+        return jnp.where(is_flat, n.astype(slope.dtype), lost / slope), 1 + lost
+    # By the binary digits of n, in half the time: sums of positive numbers.
+    r = 1 + slope
     total, power = jnp.zeros_like(r), jnp.ones_like(r)
-    for digit in reversed(range(digits)):
+    for digit in reversed(range(_DIGITS)):
         total, power = total * (1 + power), power * power
         is_one = (n >> digit) & 1 == 1
         total, power = jnp.where(is_one, total * r + 1, total), jnp.where(is_one, power * r, power)

@@ -115,6 +115,19 @@ def test_many_pulses_are_single_pulses(device):
     assert (np.asarray(state.w) <= np.asarray(state.high)).all()
 
 
+@pytest.mark.usefixtures("x32")
+@pytest.mark.parametrize(
+    "device", [D.LinearStep(dw_min=1e-4, gamma_up=0.5), D.SoftBounds(dw_min=1e-3), D.ConstantStep()]
+)
+def test_a_long_train_is_as_many_single_pulses(device):
+    """1,000 pulses of small steps; roundings of 1,000 weights below 0.5 add up to 3e-5."""
+    state = device.init((1,), key=jax.random.key(0))
+    _, weights = pulsed(device, state, [1] * 1000)
+    at_once = device.weight(device.pulse(state, jnp.array([1000]), key=jax.random.key(0)))
+    np.testing.assert_allclose(at_once, weights[-1], atol=3e-5)
+    assert weights[-1] > 0.05
+
+
 NOISY = {
     "constant": (D.ConstantStep(dw_min=0.02, dw_min_std=1.0), 0.9),
     "constant_wild": (D.ConstantStep(dw_min=0.002, dw_min_std=5.0), 1.0),
