@@ -1,8 +1,10 @@
 """Devices whose step is constant or linear in the weight: many pulses at once, in closed form."""
 
+import functools
 from dataclasses import replace
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt
 
@@ -10,12 +12,12 @@ from qsynapse_jax._fields import Scalar, non_negative, real
 from qsynapse_jax.devices import _noise
 from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 
-# Below it a step does not depend on the weight, as far as numbers tell; and a slope of -1 reaches its end in one pulse.
-_LEAST_RATIO, _LEAST_SLOPE = 1e-12, -1 + 1e-6
 # Mean overshoot of a random walk over a bound, in standard deviations of a step: -zeta(1/2)/sqrt(2 pi). And in mean
 # steps, which count where they are no smaller: what follows pulses one by one best for noise of 0.3 to 5 steps.
 _OVERSHOOT, _DRIFT_OVERSHOOT = 0.5826, 0.25
 _TINY = 1e-30
+# A slope nearer to 0 is none in single precision; and binary digits of the length of a usual train.
+_LEAST_SLOPE, _DIGITS = 1e-12, 5
 
 
 def after_pulses(
@@ -55,40 +57,71 @@ def after_pulses(
         noise: relative noise of a step.
         is_proportional: whether noise is in proportion to the step, or to the step at weight 0.
     """
+    most = jnp.max(jnp.abs(count), initial=0)
+    law = functools.partial(_after, state, count, word, slope, noise, is_proportional)
+    # Trains of up to 31 pulses are the rule, and single pulses meet no bound twice.
+    branches = [functools.partial(law, length) for length in ("single", "short", "long")]
+    return jax.lax.switch((most > 1).astype(jnp.int32) + (most >= 2**_DIGITS).astype(jnp.int32), branches)
+
+
+def _after(
+    state: StepState, count: Array, word: Array, slope: Array | None, noise: Array, is_proportional: bool, length: str
+) -> Array:
+    """`after_pulses` for counts of at most 1, of at most 31, of any size."""
     w, dtype = state.w, state.w.dtype
     # Zero pulses as one: whatever comes out is not used, and no power of it is infinite.
-    n = jnp.maximum(jnp.abs(count), 1).astype(dtype)
+    whole = jnp.maximum(jnp.abs(count), 1)
+    n = whole.astype(dtype)
     constant = signed(state, count > 0)
     if slope is None:
         step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
     else:
         step = constant + slope * w
-        slope = jnp.minimum(slope, -_LEAST_RATIO)
-        steep, slope = slope, jnp.maximum(slope, _LEAST_SLOPE)
-        lost = jnp.expm1(n * jnp.log1p(slope))
         # A step that jumps over the weight at which it would be 0 ends there after two, thrown back by the bound.
-        total, kept = jnp.where(n > 1, lost / steep, 1), 1 + lost
+        steep, slope = jnp.maximum(-slope, 1), jnp.maximum(slope, -1)
+        total, kept = (1, 1 + slope) if length == "single" else _power(slope, whole, length == "long")
         if is_proportional:
-            ratio = jnp.minimum((slope * noise / (1 + slope)) ** 2, 1)
-            squares, first = (kept / (1 + slope)) ** 2 * _growth(ratio, n), noise * step
+            ratio = jnp.where(slope > -1, slope * noise / jnp.where(slope > -1, 1 + slope, 1), 1)
+            before = kept / jnp.where(slope > -1, 1 + slope, 1)
+            squares = jnp.where(n > 1, before**2 * _growth(jnp.minimum(ratio**2, 1), n), 1)
+            first = noise * step
         else:
-            squares, first = lost / slope * (2 + lost) / (2 + slope), noise * constant
+            squares, first = total * (1 + kept) / (2 + slope), noise * constant
+        total = jnp.where(n > 1, total / steep, 1)
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
+    if length != "single":
+        overshoot = _OVERSHOOT * jnp.abs(first) + _DRIFT_OVERSHOOT * jnp.abs(step * kept)
+        # One bound, the nearer one: to meet both between two looks a device has to cross its range by noise.
+        is_high = w + end > state.low + state.high
+        a = jnp.where(is_high, state.high - w, w - state.low) * kept
+        b = jnp.where(is_high, state.high - end, end - state.low)
+        chance = -2 * spread**2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
+        # How far beyond both start and end the maximum lies; as a quotient, because ends may lie far beyond the bound.
+        farther = jnp.abs(a - b)
+        farther = chance / (2 * (jnp.sqrt(farther**2 + chance + _TINY) + farther))
+        below = farther - overshoot + jnp.maximum(b - a, 0)
+        back = jnp.where(is_high, state.high - below, state.low + below)
+        end = jnp.where((n > 1) & (below > b), back, end)
+    return jnp.where(count == 0, w, jnp.clip(end, state.low, state.high))
 
-    overshoot = _OVERSHOOT * jnp.abs(first) + _DRIFT_OVERSHOOT * jnp.abs(step * kept)
 
-    # One bound, the nearer one: to meet both between two looks a device has to cross its range by noise.
-    is_high = w + end > state.low + state.high
-    a = jnp.where(is_high, state.high - w, w - state.low) * kept
-    b = jnp.where(is_high, state.high - end, end - state.low)
-    chance = -2 * spread**2 * jnp.log(_noise.uniform(_noise.stream(word, 2), dtype))
-    # How far beyond both start and end the maximum lies; as a quotient, because ends may lie far beyond the bound.
-    farther = jnp.abs(a - b)
-    farther = chance / (2 * (jnp.sqrt(farther**2 + chance + _TINY) + farther))
-    below = farther - overshoot + jnp.maximum(b - a, 0)
-    back = jnp.where(is_high, state.high - below, state.low + below)
-    return jnp.clip(jnp.where((n > 1) & (below > b), back, end), state.low, state.high)
+def _power(slope: Array, n: Int[Array, "*shape"], is_long: bool) -> tuple[Array, Array]:
+    """1 + r + ... + r^(n-1) and r^n for r = 1 + slope."""
+    if is_long:
+        # 1 + slope loses digits of the slope, and r^n as many times that as there are pulses.
+        is_flat = slope > -_LEAST_SLOPE
+        slope = jnp.where(is_flat, -_LEAST_SLOPE, jnp.maximum(slope, -1 + 1e-6))
+        lost = jnp.expm1(n.astype(slope.dtype) * jnp.log1p(slope))
+        return jnp.where(is_flat, n.astype(slope.dtype), lost / slope), 1 + lost
+    # By the binary digits of n, in half the time: sums of positive numbers.
+    r = 1 + slope
+    total, power = jnp.zeros_like(r), jnp.ones_like(r)
+    for digit in reversed(range(_DIGITS)):
+        total, power = total * (1 + power), power * power
+        is_one = (n >> digit) & 1 == 1
+        total, power = jnp.where(is_one, total * r + 1, total), jnp.where(is_one, power * r, power)
+    return total, power
 
 
 def _growth(q: Array, n: Array) -> Array:

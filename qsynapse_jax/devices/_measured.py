@@ -82,7 +82,7 @@ class MeasuredStep(AbstractStep):
         return jax.lax.cond(
             self.dw_min_std > 0,
             lambda: pulse_by_pulse(self, state, count, word),
-            lambda: self._end(state, n, is_up),
+            lambda: jnp.where(count == 0, state.w, self._end(state, n, is_up)),
         )
 
 

@@ -146,7 +146,7 @@ class AbstractStep(AbstractPulsed):
     def moved(
         self, state: StepState, count: Int[Array, "*shape"], word: UInt[Array, "*shape"]
     ) -> Float[Array, "*shape"]:
-        """`w` after `count` pulses; where `count` is 0 anything. Random numbers are made from `word`."""
+        """`w` after `count` pulses, the same where it is 0. Random numbers are made from `word`."""
 
     def curved(self, state: StepState, noise: Float[Array, " pair *shape"]) -> StepState:
         """The state as fabricated, with what this law adds to it; `noise` is normal."""
@@ -230,9 +230,7 @@ class AbstractStep(AbstractPulsed):
                 f"{jnp.result_type(count)} of shape {jnp.shape(count)}; `jnp.full(shape, n)` pulses all n times."
             )
         word = _noise.words(key, state.w.shape)
-        is_pulsed = count != 0
-        w = jnp.where(is_pulsed, self.moved(state, count, word), state.w)
-        return self._noisy(replace(state, w=w), is_pulsed, word)
+        return self._noisy(replace(state, w=self.moved(state, count, word)), count != 0, word)
 
     def _noisy(self, state: StepState, is_written: Array, word: Array) -> StepState:
         """The state after new write noise where devices were written; of many pulses only the last leaves its own."""

@@ -86,6 +86,7 @@ SPREAD: dict[str, Any] = {
     "w_max_dtod": 0.2,
     "w_min_dtod": 0.2,
 }
+COARSE: dict[str, Any] = SPREAD | {"dw_min": 0.4}
 
 
 @pytest.mark.usefixtures("x32")
@@ -94,7 +95,7 @@ SPREAD: dict[str, Any] = {
     [
         D.ConstantStep(**SPREAD),
         D.LinearStep(gamma_up=0.3, gamma_down=1.4, gamma_up_dtod=0.1, **SPREAD),
-        D.SoftBounds(reference_std=0.1, **(SPREAD | {"dw_min": 0.4})),
+        D.SoftBounds(reference_std=0.1, **COARSE),
         D.ExpStep(**SPREAD),
         D.PowStep(pow_gamma=1.5, **SPREAD),
     ],
@@ -112,6 +113,19 @@ def test_many_pulses_are_single_pulses(device):
         np.testing.assert_allclose(at_once.w, state.w, atol=2e-6)
     assert (np.asarray(state.w) >= np.asarray(state.low)).all()
     assert (np.asarray(state.w) <= np.asarray(state.high)).all()
+
+
+@pytest.mark.usefixtures("x32")
+@pytest.mark.parametrize(
+    "device", [D.LinearStep(dw_min=1e-4, gamma_up=0.5), D.SoftBounds(dw_min=1e-3), D.ConstantStep()]
+)
+def test_a_long_train_is_as_many_single_pulses(device):
+    """1,000 pulses of small steps; roundings of 1,000 weights below 0.5 add up to 3e-5."""
+    state = device.init((1,), key=jax.random.key(0))
+    _, weights = pulsed(device, state, [1] * 1000)
+    at_once = device.weight(device.pulse(state, jnp.array([1000]), key=jax.random.key(0)))
+    np.testing.assert_allclose(at_once, weights[-1], atol=3e-5)
+    assert weights[-1] > 0.05
 
 
 NOISY = {
