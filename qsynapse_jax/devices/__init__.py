@@ -9,6 +9,7 @@ from qsynapse_jax.devices._base import Exposure as Exposure
 from qsynapse_jax.devices._base import Pulse as Pulse
 from qsynapse_jax.devices._base import Trace as Trace
 from qsynapse_jax.devices._base import demand as demand
+from qsynapse_jax.devices._cmo import CmoFilament as CmoFilament
 from qsynapse_jax.devices._filament import GatedFilament as GatedFilament
 from qsynapse_jax.devices._presets import analog_rram as analog_rram
 from qsynapse_jax.devices._presets import digital_switch as digital_switch

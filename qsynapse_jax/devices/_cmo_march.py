@@ -1,0 +1,173 @@
+"""Density of vacancies after a rectangular pulse: time as a function of the state, integrated and inverted.
+
+At a constant voltage dC/dt = f(C) depends on C alone and keeps its sign, so with y = |ln(C/C_0)| and r(y) = |d ln C/dt|
+
+    t(y) = integral from 0 to y of dy'/r(y'),    y(width) where t(y) = width.
+
+The integral needs no small steps where r is large or falls over decades: there is nothing stiff in it. The loop goes from
+state to state by the length that would use up the time left if ln r went on along its tangent, integrates 1/r over that
+length, and takes what it used from the time left; the last steps are Newton's method for t(y) = width, forward or back.
+
+Derivatives follow from t(y; C_0, V, numbers) = width,
+
+    dy = r(y) (d width - dt at fixed y),
+
+with t over a fixed set of nodes, which JAX differentiates forward and in reverse.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from qsynapse_jax.devices._cmo_law import Cell, Dome, cell
+
+# Lobatto's rule of five nodes on (0, 1), exact to the seventh power; the first node is the last of the step before. And
+# Simpson's among the same nodes, which says where a step is too long.
+_NODES = (0.5 - np.sqrt(3 / 28), 0.5, 0.5 + np.sqrt(3 / 28), 1.0)
+_WEIGHTS = (1 / 20, 49 / 180, 16 / 45, 49 / 180, 1 / 20)
+# Derivative of the polynomial through the five nodes, at the last of them.
+_SLOPE = 2 * np.array([1 / 2, -7 / 3 / (1 + np.sqrt(3 / 7)), 8 / 3, -7 / 3 / (1 - np.sqrt(3 / 7)), 5])
+# A step is at most this long in ln r by its tangent, and in ln C; and it counts if both rules agree so far. Then
+# Lobatto's is within 1e-6 of the time.
+_LONGEST_RATE, _LONGEST = 1.5, 1.0
+_AGREE = 0.01
+# Steps are some ten for every ten decades of time; more are a failure.
+_MOST_STEPS = 300
+# Derivatives: panels along the path, and Gauss's nodes on (-1, 1) in each.
+_PANELS = 16
+_GAUSS = np.polynomial.legendre.leggauss(4)
+
+
+class Path(NamedTuple):
+    """|ln(C/C_0)| after a pulse, and the integral of the conductance over its time [S s]."""
+
+    y: Array
+    charge: Array
+
+
+class _Walk(NamedTuple):
+    y: Array
+    left: Array  # of the width, 1 at first
+    charge: Array  # mean conductance so far, over the width
+    here: Cell
+    slope: Array  # of the log rate in y
+    longest: Array
+    steps: Array
+
+
+def density_at(c: Array, v: Array, y: Array) -> Array:
+    """Density after a change `y` of its logarithm in the direction of the voltage."""
+    return c * jnp.exp(jnp.sign(v) * y)
+
+
+def _rate(here: Cell, width: Array) -> Array:
+    """Rate of the logarithm times the width."""
+    return jnp.exp(jnp.minimum(here.log_rate + jnp.log(width), 60.0))
+
+
+@jax.custom_jvp
+def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
+    """Path of densities [1e25 m^-3] through a rectangular pulse of `v` [V] and `width` [s], all of one shape.
+
+    NaN where it does not come to an end, or where a number is one.
+    """
+    tiny = jnp.finfo(v.dtype).tiny
+    close = 1e-6 if v.dtype == jnp.float32 else 1e-11
+    # A pulse that does nothing has no logarithm; nor does one that moves less than the smallest number, or nothing at all.
+    width_or_1 = jnp.where(width > 0, width, 1)
+
+    def slope_at(y: Array) -> tuple[Cell, Array]:
+        (here, there) = jax.jvp(lambda y: cell(p, density_at(c, v, y), v), (y,), (jnp.ones_like(y),))
+        return here, there.log_rate
+
+    start, slope = slope_at(jnp.zeros_like(v))
+    # By its first rate alone: what is too slow to be integrated.
+    idle = (width <= 0) | (v == 0) | (start.log_rate + jnp.log(width_or_1) < np.log(tiny) / 2)
+
+    def remains(walk: _Walk) -> Array:
+        off = jnp.abs(walk.left) * _rate(walk.here, width_or_1)
+        return ~idle & ~(off <= close * walk.y)
+
+    def proceed(walk: _Walk) -> Array:
+        return jnp.any(remains(walk)) & (walk.steps < _MOST_STEPS)
+
+    def step(walk: _Walk) -> _Walk:
+        k = walk.slope
+        flat = walk.left * _rate(walk.here, width_or_1)
+        # Time left at a rate e^(k s): s = -ln(1 - k flat)/k, the whole allowed length where that has no solution.
+        bend = k * flat
+        straight = jnp.abs(bend) < 1e-3
+        curved = -jnp.log(jnp.maximum(1 - bend, tiny)) / jnp.where(k == 0, 1, k)
+        s = jnp.where(straight, flat * (1 + bend / 2), curved)
+        limit = jnp.minimum(walk.longest, _LONGEST_RATE / jnp.maximum(jnp.abs(k), tiny))
+        s = jnp.clip(s, -limit, limit)
+        # Not before the beginning.
+        s = jnp.maximum(s, -walk.y / 2)
+        points = [walk.here]
+        for node in _NODES:
+            points.append(cell(p, density_at(c, v, walk.y + node * s), v, points[-1].z))
+        slow = [1 / _rate(point, width_or_1) for point in points]
+        used = s * sum(w * x for w, x in zip(_WEIGHTS, slow, strict=True))
+        simpson = s * (slow[0] + 4 * slow[2] + slow[4]) / 6
+        charge = s * sum(w * x * point.g for w, x, point in zip(_WEIGHTS, slow, points, strict=True))
+        good = jnp.abs(used - simpson) <= _AGREE * jnp.abs(used)
+        ends = sum(w * point.log_rate for w, point in zip(_SLOPE, points, strict=True)) / jnp.where(s == 0, 1, s)
+        moves = remains(walk)
+        taken = moves & good
+
+        def new(new: Array, old: Array) -> Array:
+            return jnp.where(taken, new, old)
+
+        return _Walk(
+            y=new(walk.y + s, walk.y),
+            left=new(walk.left - used, walk.left),
+            charge=new(walk.charge + charge, walk.charge),
+            here=jax.tree.map(new, points[-1], walk.here),
+            # Of a short step the difference is rounding.
+            slope=jnp.where(taken & (jnp.abs(s) > 1e-3), ends, walk.slope),
+            longest=jnp.where(good, jnp.minimum(2 * walk.longest, _LONGEST), jnp.abs(s) / 2),
+            steps=walk.steps + 1,
+        )
+
+    zero = jnp.zeros_like(start.log_rate)
+    first = _Walk(zero, zero + 1, zero, start, slope, zero + _LONGEST, jnp.zeros((), jnp.int32))
+    last = jax.lax.while_loop(proceed, step, first)
+    failed = jnp.where(remains(last), jnp.nan, 0).astype(v.dtype)
+    # What is idle may still be warm.
+    return Path(last.y + failed, jnp.where(idle, start.g, last.charge) * width + failed)
+
+
+def _over(p: Dome, c: Array, v: Array, y: Array) -> tuple[Array, Array]:
+    """Time [s] and integral of the conductance [S s] that a path of length `y` takes, over fixed nodes."""
+    nodes, weights = _GAUSS
+
+    def panel(total: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
+        time, charge = total
+        for node, weight in zip(nodes, weights, strict=True):
+            place = (k + (1 + node) / 2) / _PANELS
+            here = cell(p, density_at(c, v, place * y), v)
+            slow = weight / 2 / _PANELS * y * jnp.exp(-here.log_rate)
+            time, charge = time + slow, charge + slow * here.g
+        return (time, charge), None
+
+    zero = jnp.zeros_like(y)
+    return jax.lax.scan(panel, (zero, zero), jnp.arange(_PANELS, dtype=y.dtype))[0]
+
+
+@march.defjvp
+def _march_jvp(primals: tuple[Dome, Array, Array, Array], tangents: tuple[Dome, Array, Array, Array]) -> tuple:
+    p, c, v, width = primals
+    dp, dc, dv, dwidth = tangents
+    path = march(p, c, v, width)
+    moved = path.y > 0
+    # A path of no length has no derivative but that of its end.
+    y = jnp.where(moved, path.y, 0)
+    end = cell(p, density_at(c, v, y), v)
+    _, (dtime, dcharge) = jax.jvp(lambda p, c, v: _over(p, c, v, y), (p, c, v), (dp, dc, dv))
+    rate = jnp.where(v == 0, 0, jnp.exp(end.log_rate))
+    dy = rate * (dwidth - dtime)
+    # y at the end adds G/r dy to the charge.
+    return path, Path(dy, dcharge + end.g * (dwidth - dtime))
