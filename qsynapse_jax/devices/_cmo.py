@@ -125,7 +125,6 @@ class CmoFilament(AbstractDriven):
 
     # Functions of arrays.
 
-    @eqx.filter_jit
     def conductance_at(self, density: Any, v_read: Any = 0.2) -> Float[Array, "..."]:
         """Conductance I/V [S] at `v_read` [V]; at 0 V its limit.
 
@@ -134,24 +133,21 @@ class CmoFilament(AbstractDriven):
             v_read: voltage across the device [V], of any sign.
         """
         dome, c, v = self._inside(density, v_read)
-        return conductance(dome, c, v)
+        return _conductance(dome, c, v)
 
-    @eqx.filter_jit
     def current(self, density: Any, v: Any) -> Float[Array, "..."]:
         """Current [A] at a voltage `v` across the terminals [V], in balance with heat and series resistance.
 
         Gradients: in everything, by the implicit function theorem. Accuracy: all digits from 1 uV to 3 V.
         """
         dome, c, v = self._inside(density, v)
-        return v * conductance(dome, c, v)
+        return v * _conductance(dome, c, v)
 
-    @eqx.filter_jit
     def temperature(self, density: Any, v: Any) -> Float[Array, "..."]:
         """Temperature of the dome [K] at a voltage `v` [V], quasi-static: 28 ps after the voltage changed."""
         dome, c, v = self._inside(density, v)
-        return dome.ambient + dome.r_thermal * v * v * conductance(dome, c, v)
+        return dome.ambient + dome.r_thermal * v * v * _conductance(dome, c, v)
 
-    @eqx.filter_jit
     def evolve(self, density: Any, v: Any, width: Any) -> Float[Array, "..."]:
         """Density [m^-3] after a rectangular pulse at the terminals; n of them are one of n times the width.
 
@@ -161,11 +157,10 @@ class CmoFilament(AbstractDriven):
             width: duration [s], from nothing to hours in one call.
 
         Gradients: forward and reverse in everything, by the implicit function theorem; one costs some five times the value.
-        Accuracy: 1e-6 of ln C in float32, 1e-9 in float64; NaN where the integration fails.
+        Accuracy: 1e-6 of the change of ln C in float32, 1e-8 in float64; NaN where the integration fails.
         """
         return self._pulsed(density, v, width)[0]
 
-    @eqx.filter_jit
     def energy(self, density: Any, v: Any, width: Any) -> Float[Array, "..."]:
         """Energy of a rectangular pulse, the integral of V I [J]; arguments as for `evolve`."""
         return self._pulsed(density, v, width)[1]
@@ -278,7 +273,8 @@ class CmoFilament(AbstractDriven):
         dtype = jnp.result_type(density, *others)
         shape = jnp.broadcast_shapes(density.shape, *(x.shape for x in others))
         arrays = [jnp.broadcast_to(x.astype(dtype), shape) for x in (density, *others)]
-        return self._dome(dtype), arrays[0] / _UNIT, *arrays[1:]
+        # The compiler may join (C/unit)/(C_0/unit) with the unit left in: products that leave float32.
+        return jax.lax.optimization_barrier((self._dome(dtype), arrays[0] / _UNIT, *arrays[1:]))
 
     def _dome(self, dtype: Any) -> Dome:
         nm, unit = 1e9, _UNIT
@@ -309,7 +305,7 @@ class CmoFilament(AbstractDriven):
         """Density [m^-3] and energy [J] after a pulse."""
         check(width, "width", "s", non_negative)
         dome, c, v, width = self._inside(density, v, width)
-        path = march(dome, c, v, width)
+        path = _march(dome, c, v, width)
         return density_at(c, v, path.y) * _UNIT, v * v * path.charge
 
     @eqx.filter_jit
@@ -326,6 +322,10 @@ class CmoFilament(AbstractDriven):
         shape = jnp.broadcast_shapes(jnp.shape(density), v.shape[1:])
         start = jnp.broadcast_to(_numbers(density), shape).astype(jnp.result_type(v, times, density))
         return jax.lax.scan(step, start, (between.reshape(-1, *v.shape[1:]), widths))[0]
+
+
+# Compiled here, where every number is an array: of Python numbers each would be compiled anew.
+_conductance, _march = jax.jit(conductance), jax.jit(march)
 
 
 def _numbers(value: Any) -> Array:

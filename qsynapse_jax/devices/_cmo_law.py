@@ -4,7 +4,7 @@ Everything is written in the conductance G = I/V of a state, which is even and s
 relative to the cold device without series resistance, so that nothing overflows in float32 and no digit is lost at 1 uV.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -96,11 +96,11 @@ def _excess(p: Dome, c: Array, v: Array, z: Array, cold: tuple[Array, Array]) ->
 
 
 def _newton(p: Dome, c: Array, v: Array, z: Array, cold: tuple[Array, Array], count: int) -> Array:
-    def step(_: int, z: Array) -> Array:
+    def step(_: Any, z: Array) -> Array:
         excess, slope = _excess(p, c, v, z, cold)
         return z - jnp.clip(excess / jnp.minimum(slope, -0.05), -_LONGEST, _LONGEST)
 
-    return jax.lax.fori_loop(0, count, step, z, unroll=True)
+    return jax.lax.fori_loop(0, count, step, z)
 
 
 @jax.custom_jvp

@@ -26,14 +26,15 @@ from qsynapse_jax.devices._cmo_law import Cell, Dome, cell
 
 # Lobatto's rule of five nodes on (0, 1), exact to the seventh power; the first node is the last of the step before. And
 # Simpson's among the same nodes, which says where a step is too long.
-_NODES = (0.5 - np.sqrt(3 / 28), 0.5, 0.5 + np.sqrt(3 / 28), 1.0)
-_WEIGHTS = (1 / 20, 49 / 180, 16 / 45, 49 / 180, 1 / 20)
+_NODES = np.array([0.5 - np.sqrt(3 / 28), 0.5, 0.5 + np.sqrt(3 / 28), 1.0])
+_WEIGHTS = np.array([1 / 20, 49 / 180, 16 / 45, 49 / 180, 1 / 20])
+_SIMPSON = np.array([1 / 6, 0, 4 / 6, 0, 1 / 6])
 # Derivative of the polynomial through the five nodes, at the last of them.
 _SLOPE = 2 * np.array([1 / 2, -7 / 3 / (1 + np.sqrt(3 / 7)), 8 / 3, -7 / 3 / (1 - np.sqrt(3 / 7)), 5])
 # A step is at most this long in ln r by its tangent, and in ln C; and it counts if both rules agree so far. Then
-# Lobatto's is within 1e-6 of the time.
+# Lobatto's is within 1e-6 of the time, or 1e-8; what is left of it at the end moves ln C by no more than `_CLOSE` of it.
 _LONGEST_RATE, _LONGEST = 1.5, 1.0
-_AGREE = 0.01
+_AGREE, _CLOSE = {"float32": 1e-2, "float64": 7e-4}, {"float32": 1e-6, "float64": 1e-11}
 # Steps are some ten for every ten decades of time; more are a failure.
 _MOST_STEPS = 300
 # Derivatives: panels along the path, and Gauss's nodes on (-1, 1) in each.
@@ -53,7 +54,7 @@ class _Walk(NamedTuple):
     left: Array  # of the width, 1 at first
     charge: Array  # mean conductance so far, over the width
     here: Cell
-    slope: Array  # of the log rate in y
+    slope: Cell  # in y
     longest: Array
     steps: Array
 
@@ -68,6 +69,17 @@ def _rate(here: Cell, width: Array) -> Array:
     return jnp.exp(jnp.minimum(here.log_rate + jnp.log(width), 60.0))
 
 
+def _along(nodes: np.ndarray, x: Array) -> Array:
+    """Products with `nodes` along a new first axis."""
+    return jnp.asarray(nodes, x.dtype).reshape(-1, *(1 for _ in x.shape)) * x[None]
+
+
+def _sum(weights: np.ndarray, x: Array) -> Array:
+    """Weighted sum over the first axis."""
+    # Written out: a product of matrices for five numbers is slower, five times so under `vmap`.
+    return sum(float(w) * x[k] for k, w in enumerate(weights) if w)  # pyright: ignore
+
+
 @jax.custom_jvp
 def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
     """Path of densities [1e25 m^-3] through a rectangular pulse of `v` [V] and `width` [s], all of one shape.
@@ -75,15 +87,11 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
     NaN where it does not come to an end, or where a number is one.
     """
     tiny = jnp.finfo(v.dtype).tiny
-    close = 1e-6 if v.dtype == jnp.float32 else 1e-11
+    agree, close = _AGREE[v.dtype.name], _CLOSE[v.dtype.name]
     # A pulse that does nothing has no logarithm; nor does one that moves less than the smallest number, or nothing at all.
     width_or_1 = jnp.where(width > 0, width, 1)
 
-    def slope_at(y: Array) -> tuple[Cell, Array]:
-        (here, there) = jax.jvp(lambda y: cell(p, density_at(c, v, y), v), (y,), (jnp.ones_like(y),))
-        return here, there.log_rate
-
-    start, slope = slope_at(jnp.zeros_like(v))
+    start, slope = jax.jvp(lambda y: cell(p, density_at(c, v, y), v), (jnp.zeros_like(v),), (jnp.ones_like(v),))
     # By its first rate alone: what is too slow to be integrated.
     idle = (width <= 0) | (v == 0) | (start.log_rate + jnp.log(width_or_1) < np.log(tiny) / 2)
 
@@ -95,7 +103,7 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
         return jnp.any(remains(walk)) & (walk.steps < _MOST_STEPS)
 
     def step(walk: _Walk) -> _Walk:
-        k = walk.slope
+        k = walk.slope.log_rate
         flat = walk.left * _rate(walk.here, width_or_1)
         # Time left at a rate e^(k s): s = -ln(1 - k flat)/k, the whole allowed length where that has no solution.
         bend = k * flat
@@ -106,15 +114,15 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
         s = jnp.clip(s, -limit, limit)
         # Not before the beginning.
         s = jnp.maximum(s, -walk.y / 2)
-        points = [walk.here]
-        for node in _NODES:
-            points.append(cell(p, density_at(c, v, walk.y + node * s), v, points[-1].z))
-        slow = [1 / _rate(point, width_or_1) for point in points]
-        used = s * sum(w * x for w, x in zip(_WEIGHTS, slow, strict=True))
-        simpson = s * (slow[0] + 4 * slow[2] + slow[4]) / 6
-        charge = s * sum(w * x * point.g for w, x, point in zip(_WEIGHTS, slow, points, strict=True))
-        good = jnp.abs(used - simpson) <= _AGREE * jnp.abs(used)
-        ends = sum(w * point.log_rate for w, point in zip(_SLOPE, points, strict=True)) / jnp.where(s == 0, 1, s)
+        places = walk.y[None] + _along(_NODES, s)
+        near = walk.here.z[None] + _along(_NODES, walk.slope.z * s)
+        points = jax.vmap(lambda y, z: cell(p, density_at(c, v, y), v, z))(places, near)
+        points = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), walk.here, points)
+        slow = jax.vmap(lambda point: 1 / _rate(point, width_or_1))(points)
+        used = s * _sum(_WEIGHTS, slow)
+        charge = s * _sum(_WEIGHTS, slow * points.g)
+        good = jnp.abs(used - s * _sum(_SIMPSON, slow)) <= agree * jnp.abs(used)
+        ends = jax.tree.map(lambda x: _sum(_SLOPE, x) / jnp.where(s == 0, 1, s), points)
         moves = remains(walk)
         taken = moves & good
 
@@ -125,9 +133,9 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
             y=new(walk.y + s, walk.y),
             left=new(walk.left - used, walk.left),
             charge=new(walk.charge + charge, walk.charge),
-            here=jax.tree.map(new, points[-1], walk.here),
+            here=jax.tree.map(lambda x, old: new(x[-1], old), points, walk.here),
             # Of a short step the difference is rounding.
-            slope=jnp.where(taken & (jnp.abs(s) > 1e-3), ends, walk.slope),
+            slope=jax.tree.map(lambda x, old: jnp.where(taken & (jnp.abs(s) > 1e-3), x, old), ends, walk.slope),
             longest=jnp.where(good, jnp.minimum(2 * walk.longest, _LONGEST), jnp.abs(s) / 2),
             steps=walk.steps + 1,
         )
@@ -144,14 +152,14 @@ def _over(p: Dome, c: Array, v: Array, y: Array) -> tuple[Array, Array]:
     """Time [s] and integral of the conductance [S s] that a path of length `y` takes, over fixed nodes."""
     nodes, weights = _GAUSS
 
+    # What a gradient needs of a panel is computed once more: to keep it takes 4 kB for every cell.
+    @jax.checkpoint
     def panel(total: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
-        time, charge = total
-        for node, weight in zip(nodes, weights, strict=True):
-            place = (k + (1 + node) / 2) / _PANELS
-            here = cell(p, density_at(c, v, place * y), v)
-            slow = weight / 2 / _PANELS * y * jnp.exp(-here.log_rate)
-            time, charge = time + slow, charge + slow * here.g
-        return (time, charge), None
+        place = (k + jnp.asarray((1 + nodes) / 2, y.dtype)) / _PANELS
+        places = place.reshape(-1, *(1 for _ in y.shape)) * y[None]
+        here = jax.vmap(lambda y: cell(p, density_at(c, v, y), v))(places)
+        slow = _along(weights / 2 / _PANELS, y) * jnp.exp(-here.log_rate)
+        return (total[0] + jnp.sum(slow, 0), total[1] + jnp.sum(slow * here.g, 0)), None
 
     zero = jnp.zeros_like(y)
     return jax.lax.scan(panel, (zero, zero), jnp.arange(_PANELS, dtype=y.dtype))[0]
