@@ -12,6 +12,7 @@ from qsynapse_jax.devices._base import demand as demand
 from qsynapse_jax.devices._cmo import CmoFilament as CmoFilament
 from qsynapse_jax.devices._filament import GatedFilament as GatedFilament
 from qsynapse_jax.devices._presets import analog_rram as analog_rram
+from qsynapse_jax.devices._presets import cmo_reram as cmo_reram
 from qsynapse_jax.devices._presets import digital_switch as digital_switch
 from qsynapse_jax.devices._retention import Retention as Retention
 from qsynapse_jax.devices._switch import Switch as Switch

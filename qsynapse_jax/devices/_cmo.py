@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Scalar, check, checked, kelvin, non_negative, positive, real
+from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import Rule, Scalar, as_whole, check, checked, finite, kelvin, non_negative, positive, real
 from qsynapse_jax.devices._base import AbstractDriven, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._cmo_law import CHARGE, Dome, conductance
 from qsynapse_jax.devices._cmo_march import density_at, march
 from qsynapse_jax.devices._retention import Retention
 
 _UNIT = 1e25  # of densities inside, [m^-3]
+_GIVEN = (("density", "m^-3", non_negative), ("v", "V", finite), ("width", "s", non_negative))
 
 
 class CmoState(eqx.Module):
@@ -36,7 +37,7 @@ class CmoState(eqx.Module):
 
 
 class CmoFilament(AbstractDriven):
-    """Vacancies C in a dome of a conductive metal oxide hop with the field and the heat of a pulse, and set its current.
+    """Vacancies C in a dome of metal oxide hop with the field and the heat of a pulse, and set the current that flows.
 
         field      F = (V - I r_series) / length
         current    I = pi radius^2 area_factor q C a electron_rate exp(-E_e/kT) 2 sinh(q F a/2kT)
@@ -45,8 +46,8 @@ class CmoFilament(AbstractDriven):
         vacancies  dC/dt = (ion_hop/length) ion_rate C exp(-E_i/kT) 2 sinh(q F ion_hop/kT) (1 - C/density_max)^crowding
                    E_i = set_barrier (1 + C/set_density) for V >= 0,   reset_barrier for V < 0
 
-    Heat is quasi-static: the dome warms in 28 ps (2e-17 J/K times 1.4e6 K/W), a pulse lasts nanoseconds and more. Against
-    an equation for the temperature the change of C differs by 1e-3 in pulses of 30 ns, and by 6e-5 from 1 us on.
+    Heat is quasi-static: the dome warms in 28 ps (2e-17 J/K times 1.4e6 K/W), a pulse lasts nanoseconds and more.
+    Against an equation of the temperature the change of C differs by 1e-3 in pulses of 30 ns, by 6e-5 from 1 us on.
 
     `conductance_at`, `current`, `temperature`, `evolve` and `waveform` are functions of arrays, elementwise, broadcast
     against each other, differentiable forward and in reverse in the density, the voltage, the width and in the numbers
@@ -61,7 +62,7 @@ class CmoFilament(AbstractDriven):
         radius, length: of the dome, and the way that the field acts along [m].
         area_factor: of the area of the dome that conducts.
         r_series: electrode and line inside the terminals [ohm].
-        hop, hop_density, hop_min: distance of traps without vacancies [m]; the density at which it would be 0 [m^-3]; the
+        hop, hop_density, hop_min: distance of traps without vacancies [m]; density at which it would be 0 [m^-3]; the
             least [m].
         barrier, barrier_density: of the electrons, likewise [eV], [m^-3].
         electron_rate: attempts of electrons [1/s].
@@ -70,8 +71,8 @@ class CmoFilament(AbstractDriven):
         set_barrier, set_density: barrier of vacancies where V >= 0 [eV]; the density that doubles it [m^-3].
         reset_barrier: where V < 0 [eV].
         density_max, crowding: no more vacancies than this [m^-3], and how sharply they are slowed before.
-        hrs, symmetry, lrs: densities of the high-resistance state, of the point where pulses up and down do about the same,
-            and of the low-resistance state [m^-3].
+        hrs, symmetry, lrs: densities of the high-resistance state, of the symmetry point as published, and of the
+            low-resistance state [m^-3].
         v_set, v_reset, t_set, t_reset: amplitudes [V] and widths [s] of the pulses of `set_pulse` and `reset_pulse`.
         v_read, t_read: amplitude [V] and width [s] of a read.
         sigma_speed: spread of the logarithm of the speed of vacancies, device by device.
@@ -81,13 +82,13 @@ class CmoFilament(AbstractDriven):
     Raises:
         ValueError: numbers out of range.
 
-    Accuracy: the check table of the equations within 0.5 %; `evolve` against an independent integration, equation of heat
-        included, within 2e-3 from 30 ns on (`tests/devices/test_cmo.py`).
+    Accuracy: of `evolve` against an independent integration of the same equations 2e-7 of the change of ln C, the
+        equation of the temperature included 2e-3 from 30 ns on (`tests/devices/test_cmo.py`).
 
-    Reference: circuit model of github.com/IBM/Analog_ReRAM_Training_Simulator (Clerico et al., "Proving Analog In-Memory
-        Training with Fully Parallel Outer Product in ReRAM Crosspoint Array", 2026) [S]; vacancies: Galetta et al., Adv.
-        Electron. Mater. 12(7) e00373, doi 10.1002/aelm.202500373; current: Falcone et al., Nanoscale Horiz. 2024,
-        doi 10.1039/D4NH00072B.
+    Reference: circuit model of github.com/IBM/Analog_ReRAM_Training_Simulator (Clerico et al., "Proving Analog
+        In-Memory Training with Fully Parallel Outer Product in ReRAM Crosspoint Array", 2026) [S]; vacancies: Galetta
+        et al., Adv. Electron. Mater. 12(7) e00373, doi 10.1002/aelm.202500373; current: Falcone et al., Nanoscale
+        Horiz. 2024, doi 10.1039/D4NH00072B.
     """
 
     radius: Scalar = real("m", positive, default=11e-9)
@@ -132,6 +133,7 @@ class CmoFilament(AbstractDriven):
             density: vacancies [m^-3].
             v_read: voltage across the device [V], of any sign.
         """
+        check(v_read, "v_read", "V", finite)
         dome, c, v = self._inside(density, v_read)
         return _conductance(dome, c, v)
 
@@ -156,7 +158,7 @@ class CmoFilament(AbstractDriven):
             v: amplitude [V]; positive ones raise the density.
             width: duration [s], from nothing to hours in one call.
 
-        Gradients: forward and reverse in everything, by the implicit function theorem; one costs some five times the value.
+        Gradients: forward and reverse in everything, by the implicit function theorem.
         Accuracy: 1e-6 of the change of ln C in float32, 1e-8 in float64; NaN where the integration fails.
         """
         return self._pulsed(density, v, width)[0]
@@ -183,7 +185,8 @@ class CmoFilament(AbstractDriven):
             raise ValueError(
                 f"Argument `v` must have one voltage for each of `times`, but has shape {v.shape} for {times.shape}."
             )
-        check(jnp.diff(times), "diff(times)", "s", non_negative)
+        if is_concrete(times) and np.any(np.diff(times) < 0):
+            raise ValueError("Argument `times` must ascend, but one is before the one that it follows.")
         coarse = max(parts // 2, 1)
         found = [self._ramps(density, times, v, n) for n in (coarse, 2 * coarse)]
         # Midpoints have an error of even powers: a quarter of it is left with half of the length.
@@ -194,18 +197,19 @@ class CmoFilament(AbstractDriven):
 
         Args:
             density: at the beginning [m^-3], of any shape.
-            up, down: numbers of pulses, `set_pulse` and `reset_pulse`. Static.
+            up: number of set pulses, `set_pulse`. Static.
+            down: number of reset pulses after them, `reset_pulse`. Static.
 
         Returns:
             Shape (1 + up + down, *shape): the measured table that a behavioural device is fitted to.
         """
+        up, down = as_whole(up, "up", 0), as_whole(down, "down", 0)
         density = as_floating(density, "density")
         signs = jnp.concatenate([jnp.ones(up, density.dtype), -jnp.ones(down, density.dtype)])
         return _response(self, density, signs)
 
     # The contract of devices.
 
-    @eqx.filter_jit
     def init(self, shape: tuple[int, ...], *, key: jax.Array) -> CmoState:
         """Devices at the symmetry point; `as_state` gives others."""
         return self.as_state(jnp.full(as_shape(shape), self.symmetry), key=key)
@@ -267,9 +271,9 @@ class CmoFilament(AbstractDriven):
     def read_trace(self, state: CmoState) -> Trace:
         return Trace.of_read(self.t_read, self.v_read**2 * self.t_read * self.conductance(state))
 
-    def _inside(self, density: Any, *others: Any) -> Any:
-        """Numbers of the dome, density [1e25 m^-3] and `others`, all of one precision and, but the numbers, of one shape."""
-        density, *others = (_numbers(x) for x in (density, *others))
+    def _inside(self, *given: Any) -> Any:
+        """Numbers of the dome, density [1e25 m^-3], voltage and width, in one precision and the arrays of one shape."""
+        density, *others = (_numbers(x, *about) for x, about in zip(given, _GIVEN, strict=False))
         dtype = jnp.result_type(density, *others)
         shape = jnp.broadcast_shapes(density.shape, *(x.shape for x in others))
         arrays = [jnp.broadcast_to(x.astype(dtype), shape) for x in (density, *others)]
@@ -279,7 +283,8 @@ class CmoFilament(AbstractDriven):
     def _dome(self, dtype: Any) -> Dome:
         nm, unit = 1e9, _UNIT
         # Factors one by one of the size of 1: their product in SI leaves the range of float32 on the way.
-        scale = np.pi * (self.radius * nm) ** 2 * self.area_factor * (self.electron_rate / 1e13) * (CHARGE / 1e-19) * 1e-8
+        area = np.pi * (self.radius * nm) ** 2 * self.area_factor
+        scale = area * (self.electron_rate / 1e13) * (CHARGE / 1e-19) * 1e-8
         dome = Dome(
             scale=scale,
             hop=self.hop * nm,
@@ -303,10 +308,11 @@ class CmoFilament(AbstractDriven):
 
     def _pulsed(self, density: Any, v: Any, width: Any) -> tuple[Array, Array]:
         """Density [m^-3] and energy [J] after a pulse."""
-        check(width, "width", "s", non_negative)
         dome, c, v, width = self._inside(density, v, width)
         path = _march(dome, c, v, width)
-        return density_at(c, v, path.y) * _UNIT, v * v * path.charge
+        # Of the density as it was given: one that does not move stays the same to the last bit.
+        density = jnp.broadcast_to(jnp.asarray(density, v.dtype), v.shape)
+        return density_at(density, v, path.y), v * v * path.charge
 
     @eqx.filter_jit
     def _ramps(self, density: Any, times: Array, v: Array, parts: int) -> Array:
@@ -320,7 +326,7 @@ class CmoFilament(AbstractDriven):
             return self._pulsed(density, *pulse)[0], None
 
         shape = jnp.broadcast_shapes(jnp.shape(density), v.shape[1:])
-        start = jnp.broadcast_to(_numbers(density), shape).astype(jnp.result_type(v, times, density))
+        start = jnp.broadcast_to(_numbers(density, *_GIVEN[0]), shape).astype(jnp.result_type(v, times))
         return jax.lax.scan(step, start, (between.reshape(-1, *v.shape[1:]), widths))[0]
 
 
@@ -328,8 +334,11 @@ class CmoFilament(AbstractDriven):
 _conductance, _march = jax.jit(conductance), jax.jit(march)
 
 
-def _numbers(value: Any) -> Array:
-    return jnp.asarray(value, float) if isinstance(value, int) else as_floating(value, "density, v or width")
+def _numbers(value: Any, name: str, unit: str, rule: Rule) -> Array:
+    array = as_floating(float(value) if isinstance(value, int) else value, name)
+    # As it was given: inside a trace an array made of a known number is a tracer.
+    check(value, name, unit, rule)
+    return array
 
 
 @eqx.filter_jit

@@ -1,7 +1,7 @@
-"""Current, heat and hopping of vacancies in a CMO dome: laws of one state, elementwise, and their exact derivatives.
+"""Current, heat and hopping vacancies of a CMO dome: laws of one state, elementwise, and their exact derivatives.
 
-Everything is written in the conductance G = I/V of a state, which is even and smooth in V also at 0 V, and in logarithms
-relative to the cold device without series resistance, so that nothing overflows in float32 and no digit is lost at 1 uV.
+Everything is written in the conductance G = I/V of a state, even and smooth in V also at 0 V, and in logarithms
+relative to the cold device without series resistance: nothing overflows in float32, and no digit is lost at 1 uV.
 """
 
 from typing import Any, NamedTuple
@@ -46,7 +46,7 @@ class Dome(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What a state does at a voltage: ln of the rate of ln C [1/s], conductance [S], and where Newton's method ended."""
+    """A state at a voltage: ln of the rate of ln C [1/s], conductance [S], and where Newton's method ended."""
 
     log_rate: Array
     g: Array
@@ -105,7 +105,7 @@ def _newton(p: Dome, c: Array, v: Array, z: Array, cold: tuple[Array, Array], co
 
 @jax.custom_jvp
 def _log_ratio(p: Dome, c: Array, v: Array) -> Array:
-    """ln of the conductance at `v` over that of the cold device without its series resistance."""
+    """Logarithm of the conductance at `v` over that of the cold device without its series resistance."""
     cold = _cold(p, c, v)
     start = jnp.minimum(0.0, jnp.log(0.5 / (cold[0] * p.r_series)))
     return _newton(p, c, v, start.astype(v.dtype), cold, COLD)

@@ -4,9 +4,10 @@ At a constant voltage dC/dt = f(C) depends on C alone and keeps its sign, so wit
 
     t(y) = integral from 0 to y of dy'/r(y'),    y(width) where t(y) = width.
 
-The integral needs no small steps where r is large or falls over decades: there is nothing stiff in it. The loop goes from
-state to state by the length that would use up the time left if ln r went on along its tangent, integrates 1/r over that
-length, and takes what it used from the time left; the last steps are Newton's method for t(y) = width, forward or back.
+The integral needs no small steps where r is large or falls over decades: there is nothing stiff in it. The loop goes
+from state to state by the length that would use up the time left if ln r went on along its tangent, integrates 1/r over
+that length, and takes what it used from the time left; the last steps are Newton's method for t(y) = width, forward or
+back.
 
 Derivatives follow from t(y; C_0, V, numbers) = width,
 
@@ -32,7 +33,7 @@ _SIMPSON = np.array([1 / 6, 0, 4 / 6, 0, 1 / 6])
 # Derivative of the polynomial through the five nodes, at the last of them.
 _SLOPE = 2 * np.array([1 / 2, -7 / 3 / (1 + np.sqrt(3 / 7)), 8 / 3, -7 / 3 / (1 - np.sqrt(3 / 7)), 5])
 # A step is at most this long in ln r by its tangent, and in ln C; and it counts if both rules agree so far. Then
-# Lobatto's is within 1e-6 of the time, or 1e-8; what is left of it at the end moves ln C by no more than `_CLOSE` of it.
+# Lobatto's is within 1e-6 of the time, or 1e-8; what is left at the end moves ln C by `_CLOSE` of its change.
 _LONGEST_RATE, _LONGEST = 1.5, 1.0
 _AGREE, _CLOSE = {"float32": 1e-2, "float64": 7e-4}, {"float32": 1e-6, "float64": 1e-11}
 # Steps are some ten for every ten decades of time; more are a failure.
@@ -88,7 +89,7 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
     """
     tiny = jnp.finfo(v.dtype).tiny
     agree, close = _AGREE[v.dtype.name], _CLOSE[v.dtype.name]
-    # A pulse that does nothing has no logarithm; nor does one that moves less than the smallest number, or nothing at all.
+    # A pulse of no time has no logarithm.
     width_or_1 = jnp.where(width > 0, width, 1)
 
     start, slope = jax.jvp(lambda y: cell(p, density_at(c, v, y), v), (jnp.zeros_like(v),), (jnp.ones_like(v),))
@@ -158,7 +159,8 @@ def _over(p: Dome, c: Array, v: Array, y: Array) -> tuple[Array, Array]:
         place = (k + jnp.asarray((1 + nodes) / 2, y.dtype)) / _PANELS
         places = place.reshape(-1, *(1 for _ in y.shape)) * y[None]
         here = jax.vmap(lambda y: cell(p, density_at(c, v, y), v))(places)
-        slow = _along(weights / 2 / _PANELS, y) * jnp.exp(-here.log_rate)
+        # Where nothing moves the rate may be 0.
+        slow = _along(weights / 2 / _PANELS, y) * jnp.exp(-jnp.where(y[None] > 0, here.log_rate, 0))
         return (total[0] + jnp.sum(slow, 0), total[1] + jnp.sum(slow * here.g, 0)), None
 
     zero = jnp.zeros_like(y)

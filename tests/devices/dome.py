@@ -1,4 +1,4 @@
-"""The equations of the CMO dome as their source prints them, in SI, solved by SciPy: no line shared with the package."""
+"""The equations of the CMO dome as their source prints them, solved by SciPy: nothing is shared with the package."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Dome:
         def excess(i):
             return tunnelling(c, abs(v), i, AMBIENT + R_TH * abs(v) * i if t is None else t) - i
 
-        return np.sign(v) * brentq(excess, 0, abs(v) / R_SERIES, xtol=1e-30, rtol=1e-14)
+        return np.sign(v) * brentq(excess, 0, abs(v) / R_SERIES, xtol=1e-30, rtol=np.float64(1e-14))
 
     def rates(self, c, v, t):
         i = self.current(c, v, t if self.thermal else None)

@@ -60,9 +60,7 @@ def test_steps_of_the_check_table(v, width, expected):
 
 
 @x64
-@pytest.mark.parametrize(
-    ("v", "expected"), [(0.675, [1.4e-7, 1.4e-7, 1.4e-10]), (-0.65, [-5e-10, -3.6e-8, -1.4e-7])]
-)
+@pytest.mark.parametrize(("v", "expected"), [(0.675, [1.4e-7, 1.4e-7, 1.4e-10]), (-0.65, [-5e-10, -3.6e-8, -1.4e-7])])
 def test_one_half_select_pulse_of_the_check_table(v, expected):
     """Ten millionths of a step and less: within the digits that the table gives."""
     close(change(v, 1e-6), expected, 0.04, 0)
@@ -152,7 +150,9 @@ def test_many_pulses_are_one_of_their_width():
     np.testing.assert_allclose(one_by_one, device.evolve(density, v, 20 * w), rtol=3e-8)
     # A hundred million of them in one call, halved in two.
     half = device.evolve(device.evolve(density, 0.5 * v, 5e7 * w), 0.5 * v, 5e7 * w)
-    np.testing.assert_allclose(np.log(half / density), np.log(device.evolve(density, 0.5 * v, 1e8 * w) / density), rtol=3e-8)
+    np.testing.assert_allclose(
+        np.log(half / density), np.log(device.evolve(density, 0.5 * v, 1e8 * w) / density), rtol=3e-8
+    )
 
 
 @x64
@@ -167,3 +167,114 @@ def test_a_wave_of_the_operating_point():
         np.testing.assert_allclose(np.log(found / density), np.log(after / density), rtol=1e-4)
     each = device.waveform(density, jnp.asarray(times), jnp.asarray([[0, 1.35, 1.35, 0], [0, -1.3, -1.3, 0]]).T)
     np.testing.assert_allclose(each[1], found[1], rtol=1e-12)
+
+
+def smooth(density, v, width, device):
+    """Two numbers that depend on everything a pulse does: density and energy, of the size of 1."""
+    return jnp.log(device.evolve(density, v, width) / 1e25), device.energy(density, v, width) / 1e-10
+
+
+@x64
+def test_derivatives_in_density_voltage_and_width():
+    """Forward and reverse against central differences, 2e-5 of the largest; and those of the current."""
+    points = jnp.asarray([(MIDDLE, 1.41, 1e-6), (HRS, 0.9, 5.0), (LRS, -1.37, 4e-7), (MIDDLE, -0.75, 1e3)])
+
+    def of(factors, point):
+        c, v, w = factors * point
+        return jnp.stack([*smooth(c, v, w, D()), D().current(c, v) / 1e-4])
+
+    values = jax.jit(jax.vmap(of))
+    ones, h = jnp.ones_like(points), 1e-5
+    expected = [
+        (values(ones.at[:, k].add(h), points) - values(ones.at[:, k].add(-h), points)) / 2 / h for k in range(3)
+    ]
+    expected = np.stack(expected, -1)
+    forward, reverse = (jax.jit(jax.vmap(jac(of)))(ones, points) for jac in (jax.jacfwd, jax.jacrev))
+    scale = np.abs(expected).max(-1, keepdims=True)
+    for jacobian in (forward, reverse):
+        np.testing.assert_allclose(np.asarray(jacobian) / scale, expected / scale, atol=2e-5)
+    assert (np.abs(expected[:, :2]) > 1e-3).all()
+
+
+@x64
+def test_derivatives_in_the_numbers_of_the_device():
+    names = ["barrier", "set_barrier", "reset_barrier", "r_series", "r_thermal", "hop", "radius", "ambient", "ion_rate"]
+    place = jnp.asarray([MIDDLE, LRS]), jnp.asarray([1.4, -1.35]), jnp.full(2, 1e-6)
+
+    @jax.jit
+    def of(factors):
+        device = D()
+        changed = {name: getattr(device, name) * factors[k] for k, name in enumerate(names)}
+        return jnp.concatenate(smooth(*place, D(**changed)))
+
+    ones, h = jnp.ones(len(names)), 1e-5
+    expected = np.stack([(of(ones.at[k].add(h)) - of(ones.at[k].add(-h))) / (2 * h) for k in range(len(names))], 1)
+    found = np.asarray(jax.jacrev(of)(ones))
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6 * np.abs(expected).max())
+    assert (np.abs(expected).max(0) > 0.01).all()
+
+
+@x64
+def test_derivatives_where_nothing_happens_are_numbers():
+    """No voltage or no time: the density stays to the bit, and no derivative is NaN."""
+    density = jnp.full(3, MIDDLE)
+    v, width = jnp.asarray([0.0, 1.35, 1e-6]), jnp.asarray([1e-6, 0.0, 1e-9])
+    device = D()
+    np.testing.assert_array_equal(device.evolve(density, v, width)[:2], density[:2])
+    found = jax.jacrev(lambda c, v, w: jnp.concatenate(smooth(c, v, w, device)), (0, 1, 2))(density, v, width)
+    assert all(np.isfinite(part).all() for part in found)
+    # Of the density itself it is 1, and of the width the rate.
+    np.testing.assert_allclose(np.diagonal(found[0][:3]) * MIDDLE, 1, rtol=1e-6)
+    assert found[2][1, 1] > 1e5
+    assert found[2][0, 0] == 0
+    assert device.conductance(density, 0.0)[0] < device.conductance(density, 0.2)[0]
+
+
+@x32
+def test_a_map_over_cells_is_the_array():
+    """Under `vmap`, with steps of its own for each of them: the widths are nine decades apart."""
+    device = D()
+    density, v = jnp.linspace(7e24, 3e25, 12), jnp.where(jnp.arange(12) % 2 == 0, 1.2, -1.1)
+    width = jnp.logspace(-9, 0, 12)
+    one_by_one = jax.jit(jax.vmap(device.evolve))(density, v, width)
+    np.testing.assert_allclose(one_by_one, device.evolve(density, v, width), rtol=2e-6)
+    assert one_by_one.dtype == jnp.float32
+
+
+@x32
+def test_devices_follow_the_equations_at_their_own_speed():
+    """A device twice as fast does in a pulse what the nominal one does in two; its power is the same."""
+    device = D(sigma_speed=0.3)
+    state = device.as_state(jnp.full((400,), MIDDLE), key=jax.random.key(0))
+    spread = np.log(np.asarray(state.speed))
+    # Five standard errors of mean and spread of 400 devices.
+    assert abs(spread.mean()) < 5 * 0.3 / 20
+    assert abs(spread.std() - 0.3) < 5 * 0.3 / 28
+    pulse = qs.devices.Pulse(jnp.full(400, 1.35), jnp.full(400, 1e-6))
+    new, trace = device.apply(state, pulse, key=jax.random.key(1))
+    np.testing.assert_allclose(new.density, device.evolve(state.density, pulse.v, pulse.width * state.speed), rtol=1e-6)
+    np.testing.assert_allclose(trace.energy, 1.35 * 304e-6 * 1e-6, rtol=0.15)
+    half = qs.devices.Exposure(jnp.full(400, -0.7), jnp.full(400, 2.5e-6), 1_000_000)
+    exposed = device.disturb(state, half, key=jax.random.key(1))
+    np.testing.assert_allclose(exposed.density, device.evolve(state.density, half.v, 2.5 * state.speed), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: D(radius=-1e-9), r"`radius` must be positive and finite, but is -1e-09 m\."),
+        (lambda: D(ambient=25.0), r"`ambient` must be in kelvin and at least 200 K, but is 25 K; that looks like"),
+        (lambda: D().evolve(MIDDLE, 1.0, -1e-6), r"`width` must be non-negative and finite, but is -1e-06 s\."),
+        (
+            lambda: D().evolve(-MIDDLE, 1.0, 1e-6),
+            r"`density` must be non-negative and finite, but is -1\.64e\+25 m",
+        ),
+        (lambda: D().current(MIDDLE, float("nan")), r"`v` must be finite, but is nan V\."),
+        (lambda: D().waveform(MIDDLE, jnp.asarray([0.0, 1e-6]), jnp.ones(3)), r"`v` must have one voltage for each of"),
+        (lambda: D().waveform(MIDDLE, jnp.asarray([1e-6, 0.0]), jnp.ones(2)), r"`times` must ascend, but"),
+        (lambda: D().pulse_response(MIDDLE, -1, 2), r"`up` must be an integer of at least 0, but is -1\."),
+    ],
+)
+def test_wrong_use_is_said(call, message):
+    with unchecked(), pytest.raises(ValueError, match=f"^Argument {message}"):
+        call()

@@ -62,6 +62,7 @@ class Case:
     name: str
     build: Callable[..., Any]
     shown: str
+    half_select: float = 0.0  # what a million half-select pulses change of a conductance at most
 
 
 def _switch(**changes: Any) -> D.Switch:
@@ -73,6 +74,10 @@ def _filament(**changes: Any) -> D.GatedFilament:
     return D.analog_rram(**({"retention": DRIFT} | changes))
 
 
+def _dome(**changes: Any) -> D.CmoFilament:
+    return D.cmo_reram(**({"retention": DRIFT} | changes))
+
+
 def _steps(**changes: Any) -> ConstantStep:
     return ConstantStep(**({"step": 0.01, "sigma": 0.3} | changes))
 
@@ -80,6 +85,7 @@ def _steps(**changes: Any) -> ConstantStep:
 DEVICES = [
     Case("switch", _switch, "r_on=5 kohm"),
     Case("gated_filament", _filament, "r_series=3.8 kohm"),
+    Case("cmo", _dome, "r_series=223.2 ohm", half_select=0.05),
     Case("constant_step", _steps, "g_0=10 uS"),
 ]
 
@@ -95,6 +101,8 @@ def pulses_of(device: D.AbstractDriven, shape: tuple[int, ...]) -> tuple[D.Pulse
         pair = device.set_pulse(), device.reset_pulse()
     elif isinstance(device, D.AbstractGated):
         pair = device.set_pulse(device.v_t + 1), device.reset_pulse(1.0)
+    elif isinstance(device, D.CmoFilament):
+        pair = device.set_pulse(), device.reset_pulse()
     else:
         pair = D.Pulse(2.0, 1e-7), D.Pulse(-2.0, 1e-7)
     up, down = (pulse.where(jnp.ones(shape, bool), pulse) for pulse in pair)
