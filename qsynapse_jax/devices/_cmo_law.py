@@ -14,9 +14,9 @@ from jaxtyping import Array, Float
 CHARGE, BOLTZMANN = 1.60219e-19, 1.38062e-23
 _PER_KELVIN = BOLTZMANN / CHARGE  # [eV/K]
 
-# Newton's method: from the cold device, and from a state close by. Measured over 1e23 to 5e27 m^-3 and 1 uV to 3 V: all
-# digits of float64 after 9 and 4.
-COLD, WARM = 10, 4
+# Steps of Newton's method: from the cold device, and from the tangent at a state close by. Measured over 1e23 to
+# 2e26 m^-3 and 10 mV to 3 V, the sixth from the cold device leaves 3e-13 of the current, the fifth 2e-6.
+COLD, WARM = 7, 3
 # No step in the logarithm of the conductance is longer. Longer ones overshoot from the cold device at 2 V and beyond.
 _LONGEST = 1.5
 # Most of the voltage that the series resistance takes, while Newton's method is under way.
