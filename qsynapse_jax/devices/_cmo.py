@@ -192,21 +192,21 @@ class CmoFilament(AbstractDriven):
         # Midpoints have an error of even powers: a quarter of it is left with half of the length.
         return found[1] * (found[1] / found[0]) ** (1 / 3)
 
-    def pulse_response(self, density: Any, up: int, down: int) -> Float[Array, " n *shape"]:
+    def pulse_response(self, density: Any, up: int, down: int, cycles: int = 1) -> Float[Array, " n *shape"]:
         """Conductance at `v_read` before and after each of `up` set pulses and `down` reset pulses [S].
 
         Args:
             density: at the beginning [m^-3], of any shape.
             up: number of set pulses, `set_pulse`. Static.
             down: number of reset pulses after them, `reset_pulse`. Static.
+            cycles: so often all of them. Static.
 
         Returns:
-            Shape (1 + up + down, *shape): the measured table that a behavioural device is fitted to.
+            Shape (1 + cycles (up + down), *shape): the table of a measurement, which behavioural devices are fitted to.
         """
-        up, down = as_whole(up, "up", 0), as_whole(down, "down", 0)
-        density = as_floating(density, "density")
-        signs = jnp.concatenate([jnp.ones(up, density.dtype), -jnp.ones(down, density.dtype)])
-        return _response(self, density, signs)
+        up, down, cycles = (as_whole(n, name, 0) for n, name in ((up, "up"), (down, "down"), (cycles, "cycles")))
+        density = _numbers(density, *_GIVEN[0])
+        return _response(self, density, jnp.tile(jnp.arange(up + down) < up, cycles))
 
     # The contract of devices.
 
@@ -342,12 +342,12 @@ def _numbers(value: Any, name: str, unit: str, rule: Rule) -> Array:
 
 
 @eqx.filter_jit
-def _response(device: CmoFilament, density: Array, signs: Array) -> Array:
-    def step(density: Array, sign: Array) -> tuple[Array, Array]:
-        v = jnp.where(sign > 0, device.v_set, -device.v_reset).astype(density.dtype)
-        width = jnp.where(sign > 0, device.t_set, device.t_reset).astype(density.dtype)
+def _response(device: CmoFilament, density: Array, ups: Array) -> Array:
+    def step(density: Array, up: Array) -> tuple[Array, Array]:
+        v = jnp.where(up, device.v_set, -device.v_reset).astype(density.dtype)
+        width = jnp.where(up, device.t_set, device.t_reset).astype(density.dtype)
         new = device.evolve(density, v, width)
         return new, device.conductance(new)
 
-    g = jax.lax.scan(step, density, signs)[1]
+    g = jax.lax.scan(step, density, ups)[1]
     return jnp.concatenate([device.conductance(density)[None], g])

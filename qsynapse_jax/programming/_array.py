@@ -129,8 +129,8 @@ def drive(
     """One pulse to every cell where a selected row meets a selected column, through the wires of the array.
 
     All lines are driven at once (`bias.lines`). Kirchhoff's equations, with the currents that devices draw at such
-    voltages, say what reaches each device, and that is what it is written or disturbed with: a cell far from the drivers
-    gets less than `bias.v`, and cells of unselected lines more than nothing.
+    voltages, say what reaches each device, and that is what it is written or disturbed with: a cell far from the
+    drivers gets less than `bias.v`, and cells of unselected lines more than nothing.
 
     Args:
         device: what the cells are.
