@@ -34,8 +34,8 @@ _SIMPSON = np.array([1 / 6, 0, 4 / 6, 0, 1 / 6])
 _SLOPE = 2 * np.array([1 / 2, -7 / 3 / (1 + np.sqrt(3 / 7)), 8 / 3, -7 / 3 / (1 - np.sqrt(3 / 7)), 5])
 # A step is at most this long in ln r by its tangent, and in ln C; and it counts if both rules agree so far. Then
 # Lobatto's is within 1e-6 of the time, or 1e-8; what is left at the end moves ln C by `_CLOSE` of its change.
-_LONGEST_RATE, _LONGEST = 1.5, 1.0
-_AGREE, _CLOSE = {"float32": 1e-2, "float64": 7e-4}, {"float32": 1e-6, "float64": 1e-11}
+_LONGEST_RATE, _LONGEST = {"float32": 2.2, "float64": 1.2}, 1.0
+_AGREE, _CLOSE = {"float32": 0.03, "float64": 7e-4}, {"float32": 1e-6, "float64": 1e-11}
 # Steps are some ten for every ten decades of time; more are a failure.
 _MOST_STEPS = 300
 # Derivatives: panels along the path, and Gauss's nodes on (-1, 1) in each.
@@ -65,6 +65,12 @@ def density_at(c: Array, v: Array, y: Array) -> Array:
     return c * jnp.exp(jnp.sign(v) * y)
 
 
+def _kink(p: Dome, c: Array, v: Array) -> Array:
+    """Change of the logarithm at which the distance of traps becomes its least: the rate has a kink there."""
+    least = p.hop_density * (1 - jnp.minimum(p.hop_least / p.hop, 1))
+    return jnp.sign(v) * jnp.log(least / c)
+
+
 def _rate(here: Cell, width: Array) -> Array:
     """Rate of the logarithm times the width."""
     return jnp.exp(jnp.minimum(here.log_rate + jnp.log(width), 60.0))
@@ -88,13 +94,16 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
     NaN where it does not come to an end, or where a number is one.
     """
     tiny = jnp.finfo(v.dtype).tiny
-    agree, close = _AGREE[v.dtype.name], _CLOSE[v.dtype.name]
+    agree, close, longest = (of[v.dtype.name] for of in (_AGREE, _CLOSE, _LONGEST_RATE))
     # A pulse of no time has no logarithm.
     width_or_1 = jnp.where(width > 0, width, 1)
 
     start, slope = jax.jvp(lambda y: cell(p, density_at(c, v, y), v), (jnp.zeros_like(v),), (jnp.ones_like(v),))
     # By its first rate alone: what is too slow to be integrated.
     idle = (width <= 0) | (v == 0) | (start.log_rate + jnp.log(width_or_1) < np.log(tiny) / 2)
+
+    kink = jnp.where(c > 0, _kink(p, c, v), jnp.inf)
+    touching = 8 * jnp.finfo(v.dtype).eps
 
     def remains(walk: _Walk) -> Array:
         off = jnp.abs(walk.left) * _rate(walk.here, width_or_1)
@@ -111,8 +120,11 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
         straight = jnp.abs(bend) < 1e-3
         curved = -jnp.log(jnp.maximum(1 - bend, tiny)) / jnp.where(k == 0, 1, k)
         s = jnp.where(straight, flat * (1 + bend / 2), curved)
-        limit = jnp.minimum(walk.longest, _LONGEST_RATE / jnp.maximum(jnp.abs(k), tiny))
-        s = jnp.clip(s, -limit, limit)
+        limit = jnp.minimum(walk.longest, longest / jnp.maximum(jnp.abs(k), tiny))
+        # Nor across the kink.
+        to_kink = kink - walk.y
+        limits = jnp.where(to_kink > touching, jnp.minimum(limit, to_kink), limit)
+        s = jnp.clip(s, -jnp.where(to_kink < -touching, jnp.minimum(limit, -to_kink), limit), limits)
         # Not before the beginning.
         s = jnp.maximum(s, -walk.y / 2)
         places = walk.y[None] + _along(_NODES, s)
@@ -152,15 +164,29 @@ def march(p: Dome, c: Array, v: Array, width: Array) -> Path:
 def _over(p: Dome, c: Array, v: Array, y: Array) -> tuple[Array, Array]:
     """Time [s] and integral of the conductance [S s] that a path of length `y` takes, over fixed nodes."""
     nodes, weights = _GAUSS
+    # Panels, moved so that the kink is the end of one.
+    kink = jax.lax.stop_gradient(_kink(p, c, v))
+    kink = jnp.where((kink > 0) & (kink < y), kink, y)
+    before = jnp.clip(jnp.round(_PANELS * kink / jnp.where(y > 0, y, 1)), 1, jnp.where(kink < y, _PANELS - 1, _PANELS))
+
+    def between(low: Array, high: Array, part: Array) -> Array:
+        """By ln C; upwards half by C, in which the barrier is linear, so that ln r falls with it at the end."""
+        straight = low + part * (high - low)
+        start, stop = jnp.exp(low), jnp.exp(high)
+        return jnp.where(v < 0, straight, (straight + jnp.log(start + part * (stop - start))) / 2)
+
+    def end(k: Array) -> Array:
+        after = jnp.maximum(k - before, 0) / jnp.maximum(_PANELS - before, 1)
+        return jnp.where(k <= before, between(0 * y, kink, jnp.minimum(k / before, 1)), between(kink, y, after))
 
     # What a gradient needs of a panel is computed once more: to keep it takes 4 kB for every cell.
     @jax.checkpoint
     def panel(total: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
-        place = (k + jnp.asarray((1 + nodes) / 2, y.dtype)) / _PANELS
-        places = place.reshape(-1, *(1 for _ in y.shape)) * y[None]
+        low, high = end(k), end(k + 1)
+        places = low[None] + _along((1 + nodes) / 2, high - low)
         here = jax.vmap(lambda y: cell(p, density_at(c, v, y), v))(places)
         # Where nothing moves the rate may be 0.
-        slow = _along(weights / 2 / _PANELS, y) * jnp.exp(-jnp.where(y[None] > 0, here.log_rate, 0))
+        slow = _along(weights / 2, high - low) * jnp.exp(-jnp.where(y[None] > 0, here.log_rate, 0))
         return (total[0] + jnp.sum(slow, 0), total[1] + jnp.sum(slow * here.g, 0)), None
 
     zero = jnp.zeros_like(y)

@@ -112,6 +112,9 @@ UNSEEN = [
     (-0.78, 600.0, 3.4e25),
     (-1.8, 1e-6, 1.9e25),
     (-2.3, 3e-9, 2.2e25),
+    # Across the kink at 5.3e25, where the distance of traps becomes its least: up and down.
+    (1.62, 1.2e-5, 9.6e24),
+    (-1.7, 3e-8, 6e25),
 ]
 
 
@@ -129,6 +132,21 @@ def test_pulses_at_unseen_voltages_widths_and_states():
     with jax.enable_x64(False):
         single = device.evolve(*(jnp.asarray(x, jnp.float32) for x in pulse))
     np.testing.assert_allclose(np.asarray(single) / before, after / before, rtol=1e-5)
+
+
+@x64
+def test_single_precision_over_the_whole_range():
+    """A thousand random pulses to 3 V, of 1 ns to 300 s, from 1e23 to 6e25 m^-3: 1e-4 of the change of ln C at most."""
+    rng, n = np.random.default_rng(0), 1000
+    density, width = np.exp(rng.uniform(np.log(1e23), np.log(6e25), n)), 10 ** rng.uniform(-9, 2.5, n)
+    pulse = [np.float32(x) for x in (density, rng.uniform(0.05, 3, n) * rng.choice([-1, 1], n), width)]
+    double = np.log(np.asarray(D().evolve(*(jnp.asarray(x, jnp.float64) for x in pulse))) / pulse[0])
+    with jax.enable_x64(False):
+        single = D().evolve(*map(jnp.asarray, pulse))
+    off = np.abs(np.log(np.asarray(single) / pulse[0]) - double)
+    # 1e-6 more, because a density has seven digits.
+    assert (off <= 1e-4 * np.abs(double) + 1e-6).all()
+    assert np.median(np.abs(double)) > 1e-3
 
 
 @x64
@@ -177,7 +195,9 @@ def smooth(density, v, width, device):
 @x64
 def test_derivatives_in_density_voltage_and_width():
     """Forward and reverse against central differences, 2e-5 of the largest; and those of the current."""
-    points = jnp.asarray([(MIDDLE, 1.41, 1e-6), (HRS, 0.9, 5.0), (LRS, -1.37, 4e-7), (MIDDLE, -0.75, 1e3)])
+    points = jnp.asarray(
+        [(MIDDLE, 1.41, 1e-6), (HRS, 0.9, 5.0), (LRS, -1.37, 4e-7), (MIDDLE, -0.75, 1e3), (9.6e24, 1.62, 1.2e-5)]
+    )
 
     def of(factors, point):
         c, v, w = factors * point
