@@ -158,8 +158,10 @@ class CmoFilament(AbstractDriven):
             v: amplitude [V]; positive ones raise the density.
             width: duration [s], from nothing to hours in one call.
 
-        Gradients: forward and reverse in everything, by the implicit function theorem.
-        Accuracy: 1e-6 of the change of ln C in float32, 1e-8 in float64; NaN where the integration fails.
+        Gradients: forward and reverse in everything, by the implicit function theorem; 3e-5 of them where the density
+            changes by less than a factor of 20, 2e-3 over all of the range below.
+        Accuracy: of the change of ln C, over 1 ns to 300 s, 3 V and 1e23 to 6e25 m^-3, 1e-4 in float32 (mostly 1e-6),
+            1e-7 in float64; NaN where the integration fails.
         """
         return self._pulsed(density, v, width)[0]
 

@@ -189,7 +189,9 @@ def test_a_wave_of_the_operating_point():
 
 def smooth(density, v, width, device):
     """Two numbers that depend on everything a pulse does: density and energy, of the size of 1."""
-    return jnp.log(device.evolve(density, v, width) / 1e25), device.energy(density, v, width) / 1e-10
+    state = device.as_state(density, key=jax.random.key(0))
+    new, trace = device.apply(state, qs.devices.Pulse(v, width), key=jax.random.key(0))
+    return jnp.log(new.density / 1e25), trace.energy / 1e-10
 
 
 @x64
