@@ -49,7 +49,7 @@ class CmoFilament(AbstractDriven):
     Heat is quasi-static: the dome warms in 28 ps (2e-17 J/K times 1.4e6 K/W), a pulse lasts nanoseconds and more.
     Against an equation of the temperature the change of C differs by 1e-3 in pulses of 30 ns, by 6e-5 from 1 us on.
 
-    `conductance_at`, `current`, `temperature`, `evolve` and `waveform` are functions of arrays, elementwise, broadcast
+    `conductance`, `current`, `temperature`, `evolve` and `waveform` are functions of arrays, elementwise, broadcast
     against each other, differentiable forward and in reverse in the density, the voltage, the width and in the numbers
     of the device. In float32 a change of density below 6e-8 of it is lost: give pulses that do less together, as one
     `Exposure`, or compute in float64.
@@ -125,17 +125,6 @@ class CmoFilament(AbstractDriven):
     retention: Retention = eqx.field(default_factory=Retention)
 
     # Functions of arrays.
-
-    def conductance_at(self, density: Any, v_read: Any = 0.2) -> Float[Array, "..."]:
-        """Conductance I/V [S] at `v_read` [V]; at 0 V its limit.
-
-        Args:
-            density: vacancies [m^-3].
-            v_read: voltage across the device [V], of any sign.
-        """
-        check(v_read, "v_read", "V", finite)
-        dome, c, v = self._inside(density, v_read)
-        return _conductance(dome, c, v)
 
     def current(self, density: Any, v: Any) -> Float[Array, "..."]:
         """Current [A] at a voltage `v` across the terminals [V], in balance with heat and series resistance.
@@ -234,10 +223,12 @@ class CmoFilament(AbstractDriven):
         # `ambient` is a number of the device; degrees Celsius are an error all the same.
         checked(temperature, "temperature", "K", kelvin)
         v_read = self.v_read if v_read is None else v_read
-        if not isinstance(state, CmoState):
-            return self.conductance_at(state, v_read)
-        drift = jnp.exp(-self.retention.log_drift(state.rate, state.age))
-        return self.conductance_at(state.density, v_read) * drift
+        check(v_read, "v_read", "V", finite)
+        if isinstance(state, CmoState):
+            drift = jnp.exp(-self.retention.log_drift(state.rate, state.age))
+            return self.conductance(state.density, v_read) * drift.astype(state.density.dtype)
+        dome, c, v = self._inside(state, v_read)
+        return _conductance(dome, c, v)
 
     def read(self, state: CmoState, *, key: jax.Array, window: Any = None) -> Float[Array, "*shape"]:
         g = self.conductance(state)
@@ -256,16 +247,19 @@ class CmoFilament(AbstractDriven):
 
     @eqx.filter_jit
     def apply(self, state: CmoState, pulse: Pulse, *, key: jax.Array) -> tuple[CmoState, Trace]:
-        density, energy = self._pulsed(state.density, pulse.v, pulse.width * state.speed)
-        age = jnp.where(pulse.v != 0, 0, state.age)
+        dtype = state.density.dtype
+        v, width = pulse.v.astype(dtype), pulse.width.astype(dtype)
+        density, energy = self._pulsed(state.density, v, width * state.speed)
+        age = jnp.where(v != 0, 0, state.age)
         # A fast device takes as long as any other: energy is power times the width.
-        return replace(state, density=density, age=age), Trace.of_pulse(pulse, energy / state.speed)
+        return replace(state, density=density, age=age), Trace.of_pulse(Pulse(v, width), energy / state.speed)
 
     @eqx.filter_jit
     def disturb(self, state: CmoState, exposure: Exposure, *, key: jax.Array) -> CmoState:
         """State after half-select pulses, all of them as one: exact, since n pulses are one of n times the width."""
-        width = exposure.width * exposure.count.astype(exposure.width.dtype) * state.speed
-        return replace(state, density=self._pulsed(state.density, exposure.v, width)[0])
+        dtype = state.density.dtype
+        v, width, count = (x.astype(dtype) for x in (exposure.v, exposure.width, exposure.count))
+        return replace(state, density=self._pulsed(state.density, v, width * count * state.speed)[0])
 
     def write_current(self, state: CmoState, v: Any) -> Float[Array, "..."]:
         return self.current(state.density, v)

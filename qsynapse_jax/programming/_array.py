@@ -310,8 +310,9 @@ def _drive(
     parts: int,
     key: jax.Array,
 ) -> tuple[Any, Array, Trace, Disturbance, Any]:
+    g = device.conductance(state)
     nominal = jnp.where(selected, 0, _nominal(lines))
-    width = width / parts
+    width = width.astype(g.dtype) / parts
 
     def part(carry: Any, key: jax.Array) -> Any:
         state, trace, suffered = carry
@@ -325,7 +326,6 @@ def _drive(
         spent = replace(spent, energy=(spent.energy + taken).astype(spent.energy.dtype))
         return (state, trace + spent, suffered + more), (v, result)
 
-    g = device.conductance(state)
     start = (state, Trace.zeros(g.shape, g.dtype), Disturbance.zeros(g.shape, g.dtype))
     (state, trace, suffered), (v, result) = jax.lax.scan(part, start, jax.random.split(key, parts))
     # Parts of one pulse are one pulse.
@@ -344,7 +344,8 @@ def _endure(
     steps: Int[Array, " n"],
     key: jax.Array,
 ) -> tuple[Any, Endurance, Any]:
-    nominal = _nominal(lines)
+    g = device.conductance(state)
+    nominal, width = _nominal(lines), width.astype(g.dtype)
 
     def interval(carry: Any, step: Any) -> Any:
         state, suffered = carry
@@ -354,7 +355,6 @@ def _endure(
         state, more = _disturbed(device, state, nominal, v, width, count, key)
         return (state, suffered + more), (device.conductance(state), v, result)
 
-    g = device.conductance(state)
     start = (state, Disturbance.zeros(g.shape, g.dtype))
     (state, suffered), (g, v, result) = jax.lax.scan(interval, start, (jax.random.split(key, steps.size), steps))
     return state, Endurance(steps, g, v, suffered), result

@@ -154,6 +154,25 @@ def test_the_ratio_of_half_select_to_full_pulses():
     np.testing.assert_array_equal(free.up, np.zeros((3, 4)))
 
 
+@x64
+@pytest.mark.slow
+def test_a_write_has_a_gradient_in_wires_voltage_and_state():
+    """Reverse mode through the pulse and the circuit that brings it, under `jit`, against central differences."""
+    device = D.CmoFilament()
+    start, lines = jnp.asarray([[7e24, 1.64e25], [3.77e25, 2e25]]), jnp.array([True, False])
+
+    def written(factors):
+        r_word, v, density = 5.0 * factors[0], 1.4 * factors[1], start * factors[2]
+        bias, wires = P.HalfBias(v, 1e-6), qs.crossbar.Wires(r_word=r_word, r_bit=300.0)
+        new, _ = P.drive(device, device.as_state(density, key=KEY), bias, lines, lines, wires, key=KEY)
+        return jnp.sum(device.conductance(new)) / US
+
+    value, ones, h = jax.jit(written), jnp.ones(3), 1e-4
+    expected = [(value(ones.at[k].add(h)) - value(ones.at[k].add(-h))) / (2 * h) for k in range(3)]
+    np.testing.assert_allclose(jax.jit(jax.grad(written))(ones), expected, rtol=1e-5)
+    assert abs(expected[0]) > 1e-3
+
+
 @pytest.mark.usefixtures("x32")
 def test_any_driven_device_is_driven():
     """A switch behind the same wires: it switches where what is left of the voltage is above its threshold."""
