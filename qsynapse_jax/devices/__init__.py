@@ -13,6 +13,7 @@ from qsynapse_jax.devices._base import Exposure as Exposure
 from qsynapse_jax.devices._base import Pulse as Pulse
 from qsynapse_jax.devices._base import Trace as Trace
 from qsynapse_jax.devices._base import demand as demand
+from qsynapse_jax.devices._cmo import CmoFilament as CmoFilament
 from qsynapse_jax.devices._curved import ExpStep as ExpStep
 from qsynapse_jax.devices._curved import PowStep as PowStep
 from qsynapse_jax.devices._filament import GatedFilament as GatedFilament
@@ -20,8 +21,10 @@ from qsynapse_jax.devices._fit import Fit as Fit
 from qsynapse_jax.devices._fit import fit as fit
 from qsynapse_jax.devices._measured import MeasuredStep as MeasuredStep
 from qsynapse_jax.devices._presets import analog_rram as analog_rram
+from qsynapse_jax.devices._presets import cmo_reram as cmo_reram
 from qsynapse_jax.devices._presets import digital_switch as digital_switch
 from qsynapse_jax.devices._retention import Retention as Retention
+from qsynapse_jax.devices._soft_bounds_fit import fit_soft_bounds as fit_soft_bounds
 from qsynapse_jax.devices._switch import Switch as Switch
 from qsynapse_jax.devices._table import PulseTable as PulseTable
 from qsynapse_jax.devices._table import read_pulses as read_pulses

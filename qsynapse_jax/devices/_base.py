@@ -187,6 +187,10 @@ class AbstractDriven(AbstractDevice):
     def read_trace(self, state: Any) -> Trace:
         """What one verifying read of every device costs."""
 
+    def write_current(self, state: Any, v: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Currents while `v` [V] is across the devices [A]: what a write draws from the lines. Ohmic unless said."""
+        return self.conductance(state) * v
+
 
 class AbstractGated(AbstractDriven):
     """A device behind an access transistor, whose gate voltage chooses the level that a set pulse reaches."""

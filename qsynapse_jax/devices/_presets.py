@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qsynapse_jax.devices._cmo import CmoFilament
 from qsynapse_jax.devices._filament import GatedFilament
 from qsynapse_jax.devices._retention import Retention
 from qsynapse_jax.devices._switch import Switch
@@ -55,3 +56,20 @@ def analog_rram(**changes: Any) -> GatedFilament:
     numbers |= {"sigma_device": 0.5, "sigma_cycle": 0.5, "sigma_pulse": 0.25, "sigma_hrs": 2.0, "sigma_hrs_cycle": 0.5}
     numbers |= {"sigma_read": 0.004, "stuck": 0.013, "retention": Retention(**_ON)}
     return GatedFilament(**(numbers | changes))
+
+
+def cmo_reram(**changes: Any) -> CmoFilament:
+    """CMO/HfOx ReRAM cell of an array: the compact model with what arrays add to it.
+
+    - spread 0.18 of the step from device to device [S2]: Choi et al., as they train with it; here of the speed of the
+      vacancies, to which a step is proportional [D].
+    - drift: mean -0.089 uS and spread 0.042 uS per factor of e in time [S], code of the inference model, of any
+      conductance; at the symmetry point, 55 uS, that is 0.0016 and 0.00076 of ln R [D]; tau 1 s and 1.0 eV [R].
+    - read noise 0.34 % [D]: 0.0277 log10(g) sqrt(ln(t/2 us)) uS of the same code at 55 uS and 1 s, 0.17 uS.
+
+    Reference: as for `CmoFilament`; Choi et al., Adv. Sci. 13(4), 2026, doi 10.1002/advs.202504578; Falcone et al.,
+        Adv. Funct. Mater. 2025, doi 10.1002/adfm.202504688, and `ReRamCMONoiseModel` of github.com/IBM/aihwkit.
+    """
+    retention = Retention(nu=0.0016, spread=0.00076, tau=1.0, activation_energy=1.0)
+    numbers: dict[str, Any] = {"sigma_speed": 0.18, "sigma_read": 0.0034, "retention": retention}
+    return CmoFilament(**(numbers | changes))

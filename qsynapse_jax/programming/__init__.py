@@ -1,8 +1,16 @@
 """Writing devices: one pulse for switches; pulse, read, and pulse again until the read agrees for all others."""
 
+from qsynapse_jax.programming._array import Disturbance as Disturbance
+from qsynapse_jax.programming._array import drive as drive
+from qsynapse_jax.programming._array import endure as endure
+from qsynapse_jax.programming._array import half_select_ratio as half_select_ratio
 from qsynapse_jax.programming._base import AbstractScheme as AbstractScheme
 from qsynapse_jax.programming._base import Bands as Bands
 from qsynapse_jax.programming._base import Reading as Reading
+from qsynapse_jax.programming._bias import AbstractBias as AbstractBias
+from qsynapse_jax.programming._bias import GateBias as GateBias
+from qsynapse_jax.programming._bias import HalfBias as HalfBias
+from qsynapse_jax.programming._bias import ThirdBias as ThirdBias
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting

@@ -184,10 +184,17 @@ def test_traces_are_finite_and_add_up(case):
 
 
 @by_driven
-def test_half_select_pulses_below_what_the_device_says_do_nothing(case):
+def test_half_select_pulses_do_no_more_than_the_device_says(case):
     device, state = written(case)
     half = D.Exposure(pulses_of(device, ())[0].v / 2, 1e-6, 1_000_000)
-    chex.assert_trees_all_equal(device.disturb(state, half, key=jax.random.key(0)), state)
+    exposed = device.disturb(state, half, key=jax.random.key(0))
+    if not case.half_select:
+        chex.assert_trees_all_equal(exposed, state)
+    g, before = (np.asarray(device.conductance(state)) for state in (exposed, state))
+    assert (np.abs(g / before - 1) <= case.half_select).all()
+    # None of them is none.
+    none = D.Exposure(half.v, 1e-6, 0)
+    chex.assert_trees_all_equal(device.disturb(state, none, key=jax.random.key(0)), state)
 
 
 @by_pulsed
@@ -211,7 +218,11 @@ GATED, SWITCH = D.analog_rram(), D.digital_switch()
         (SWITCH, D.AbstractGated, "`AbstractGated` for `R`, but is a `Switch`; devices that are: `GatedFilament`"),
         (GATED, D.AbstractTwoLevel, "`AbstractTwoLevel` for `R`, but is a `GatedFilament`; devices that are: `Switch`"),
         (GATED, D.AbstractPulsed, "`AbstractPulsed` for `R`, but is a `GatedFilament`; devices that are: `Const"),
-        (3, D.AbstractDriven, "`AbstractDriven` for `R`, but is a `int`; devices that are: `GatedFilament`, `Switch`"),
+        (
+            3,
+            D.AbstractDriven,
+            "`AbstractDriven` for `R`, but is a `int`; devices that are: `CmoFilament`, `GatedFilament`, `Sw",
+        ),
     ],
 )
 def test_what_a_device_cannot_do_is_said_with_those_that_can(device, capability, message):

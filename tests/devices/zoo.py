@@ -21,6 +21,7 @@ class Case:
     name: str
     build: Callable[..., Any]
     shown: str
+    half_select: float = 0.0  # what a million half-select pulses change of a conductance at most
 
 
 def _switch(**changes: Any) -> D.Switch:
@@ -48,9 +49,14 @@ def _measured(**changes: Any) -> D.MeasuredStep:
     return D.MeasuredStep(table, **({k: v for k, v in own.items() if k != "dw_min"} | changes))
 
 
+def _dome(**changes: Any) -> D.CmoFilament:
+    return D.cmo_reram(**({"retention": DRIFT} | changes))
+
+
 DEVICES = [
     Case("switch", _switch, "r_on=5 kohm"),
     Case("gated_filament", _filament, "r_series=3.8 kohm"),
+    Case("cmo", _dome, "r_series=223.2 ohm", half_select=0.05),
     Case("constant_step", _steps(D.ConstantStep), "g_max=10 uS"),
     Case("linear_step", _steps(D.LinearStep, gamma_up=0.3, gamma_down=0.5), "gamma_down=0.5"),
     Case("soft_bounds", _steps(D.SoftBounds), "g_max=10 uS"),
@@ -74,6 +80,8 @@ def pulses_of(device: D.AbstractDriven, shape: tuple[int, ...]) -> tuple[D.Pulse
         pair = device.set_pulse(), device.reset_pulse()
     elif isinstance(device, D.AbstractGated):
         pair = device.set_pulse(device.v_t + 1), device.reset_pulse(1.0)
+    elif isinstance(device, D.CmoFilament):
+        pair = device.set_pulse(), device.reset_pulse()
     else:
         pair = D.Pulse(2.0, 1e-7), D.Pulse(-2.0, 1e-7)
     up, down = (pulse.where(jnp.ones(shape, bool), pulse) for pulse in pair)
