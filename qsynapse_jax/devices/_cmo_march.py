@@ -36,7 +36,7 @@ _SLOPE = 2 * np.array([1 / 2, -7 / 3 / (1 + np.sqrt(3 / 7)), 8 / 3, -7 / 3 / (1 
 # Lobatto's is within 1e-6 of the time, or 1e-8; what is left at the end moves ln C by `_CLOSE` of its change.
 _LONGEST_RATE, _LONGEST = {"float32": 2.2, "float64": 1.2}, 1.0
 _AGREE, _CLOSE = {"float32": 0.03, "float64": 7e-4}, {"float32": 1e-6, "float64": 1e-11}
-# Steps are some ten for every ten decades of time; more are a failure.
+# Counted: 2 or 3 for a pulse of 1 us; 10 to 30 in float32, 50 to 110 in float64 for 100 s and more. This is a failure.
 _MOST_STEPS = 300
 # Derivatives: panels along the path, and Gauss's nodes on (-1, 1) in each.
 _PANELS = 16
