@@ -131,7 +131,7 @@ def test_the_scripts_run(followed, capsys):
     for script in followed.scripts:
         exec(script, names)
     printed = capsys.readouterr().out
-    assert "PhaseChange(g_min=100 nS, g_max=20 uS, step=0.1" in printed
+    assert "PhaseChange(g_min=100 nS, g_max=20 uS, dw_min=0.1" in printed
     assert "['layers/0', 'layers/2']" in printed
     # At least three quarters of the devices, in fewer pulses than all that the scheme has.
     share, pulses = map(float, re.findall(r"written (\S+) with (\S+) pulses per device", printed)[0])
