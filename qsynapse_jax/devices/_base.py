@@ -167,6 +167,17 @@ class AbstractPulsed(AbstractDevice):
     def weight(self, state: Any) -> Float[Array, "*shape"]:
         """Weights between `w_min` and `w_max`."""
 
+    @abstractmethod
+    def creep(self, state: Any, up: Any, down: Any, noise: Any, *, key: jax.Array) -> Any:
+        """State after small parts of pulses, which is what half-selects are.
+
+        Args:
+            state: of the devices.
+            up, down: how many pulses they amount to in each direction, floating-point numbers for every device.
+            noise: standard deviation of the sum of both, in pulses.
+            key: for the noise.
+        """
+
     def moving(self, state: Any) -> Any:
         """Those leaves of a state that a pulse can change: all by default, fewer where a device knows better."""
         return jax.tree.leaves(state)

@@ -232,6 +232,14 @@ class AbstractStep(AbstractPulsed):
         word = _noise.words(key, state.w.shape)
         return self._noisy(replace(state, w=self.moved(state, count, word)), count != 0, word)
 
+    @eqx.filter_jit
+    def creep(self, state: StepState, up: Any, down: Any, noise: Any, *, key: jax.Array) -> StepState:
+        """State after small parts of pulses; steps are those of the weights before, and no write noise is drawn."""
+        rise, fall = (self.step(state, jnp.full(state.w.shape, is_up)) for is_up in (True, False))
+        xi = _noise.normal(_noise.words(key, state.w.shape), state.w.dtype)
+        moved = up * rise + down * fall + noise * (rise - fall) / 2 * xi
+        return replace(state, w=jnp.clip(state.w + moved, state.low, state.high))
+
     def _noisy(self, state: StepState, is_written: Array, word: Array) -> StepState:
         """The state after new write noise where devices were written; of many pulses only the last leaves its own."""
 

@@ -5,6 +5,7 @@ from qsynapse_jax.training._checkpoint import restore as restore
 from qsynapse_jax.training._checkpoint import save as save
 from qsynapse_jax.training._epoch import Metrics as Metrics
 from qsynapse_jax.training._epoch import epoch as epoch
+from qsynapse_jax.training._epoch import pulses as pulses
 from qsynapse_jax.training._epoch import step as step
 from qsynapse_jax.training._fit import Epoch as Epoch
 from qsynapse_jax.training._fit import fit as fit

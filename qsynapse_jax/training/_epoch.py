@@ -18,6 +18,7 @@ from qsynapse_jax.training._data import check_samples
 from qsynapse_jax.training._follow import renewed
 from qsynapse_jax.training._loop import OnStep, compiled, run
 from qsynapse_jax.training._state import Gradient, InPlace, State, kept, others_of, outputs_of, training_model
+from qsynapse_jax.training.rules import Pulses
 
 
 class Metrics(eqx.Module):
@@ -104,6 +105,34 @@ def step(state: State, x: Any, y: Any) -> tuple[State, Float[Array, ""]]:
     return state, loss
 
 
+def pulses(state: State, x: Any, y: Any) -> dict[str, Pulses]:
+    """What `step` would send to the arrays of every layer for a batch, as data for real hardware.
+
+    Args:
+        state: of a rule that moves devices by pulse trains; it is left as it was.
+        x: inputs (batch, ...).
+        y: labels (batch,).
+
+    Returns:
+        Pulses on rows and columns in the order of time, by the path of the layer, e.g. "layers/0".
+
+    Raises:
+        ValueError: another rule; samples as `epoch` refuses them.
+    """
+    if not isinstance(state.rule, InPlace):
+        raise ValueError("Argument `state` must be of an in-place rule of `training.rules`, but is of an Optax one.")
+    x, y = check_samples(x, y, state, len(x))
+    return {path: Pulses.of(*sent) for path, sent in _sent(state, x, y).items()}
+
+
+@jax.jit
+def _sent(state: State, x: jax.Array, y: jax.Array) -> dict[str, Any]:
+    state, rule = _followed(state), state.rule
+    assert isinstance(rule, InPlace)
+    found = _factors(state, x, y)
+    return rule.rule.sent(found.model, state.rule_state[0], found.outer, jax.random.fold_in(state.key, state.step))
+
+
 def advanced(state: State, x: jax.Array, y: jax.Array) -> tuple[State, Array, Array]:
     """The state after a step on a batch, the loss before it, and whether all parameters are still finite."""
     state, rule = _followed(state), state.rule
@@ -130,13 +159,18 @@ def _by_gradient(state: State, rule: Gradient, x: jax.Array, y: jax.Array) -> tu
     return _replaced(state, parameters, rest, memory), loss
 
 
-def _in_place(state: State, rule: InPlace, x: jax.Array, y: jax.Array) -> tuple[State, Array]:
+def _factors(state: State, x: jax.Array, y: jax.Array) -> Any:
+    """What rows and columns of all arrays receive for a batch."""
+
     def loss_of(model: Any) -> tuple[Array, None]:
         return _scalar(state.loss(model(x), y)), None
 
     model = training_model(state.graphdef, state.parameters, state.rest, state.circuits)
-    others = others_of(model, state.wrt)
-    found = outer_gradients(loss_of, model, wrt=others)
+    return outer_gradients(loss_of, model, wrt=others_of(model, state.wrt))
+
+
+def _in_place(state: State, rule: InPlace, x: jax.Array, y: jax.Array) -> tuple[State, Array]:
+    found = _factors(state, x, y)
     memory, digital = state.rule_state
     model, memory = rule.rule.update(found.model, memory, found.outer, jax.random.fold_in(state.key, state.step))
     if rule.digital is not None:

@@ -64,7 +64,7 @@ def test_only_pulsed_rows_of_the_selected_array_are_touched_as_if_all_had_been(a
     device = qs.devices.SoftBounds(dw_min=0.05, dw_min_dtod=0.2, up_down=0.1)
     devices = device.init((2, ROWS, COLS), key=KEY)
     sent = TRAINS.send(X, D, 6.0, jax.random.key(5))
-    found, total = jax.jit(lambda array: pulsed(device, devices, array, sent, KEY))(array)
+    found, total = jax.jit(lambda array: pulsed(device, devices, array, sent, KEY, TRAINS))(array)
     counts = jnp.zeros((2, ROWS, COLS), jnp.int32).at[array].set(sent.counts())
     expected = device.pulse(devices, counts, key=KEY)
     np.testing.assert_allclose(device.weight(found), device.weight(expected), rtol=1e-6, atol=1e-7)
@@ -75,7 +75,7 @@ def test_noise_of_rows_is_independent():
     device = qs.devices.ConstantStep(dw_min=0.01, dw_min_std=1.0)
     devices = device.init((1, 40, 50), key=KEY)
     sent = TRAINS.send(jnp.ones(40), jnp.ones(50), 1.0, KEY)
-    w = device.weight(pulsed(device, devices, 0, sent, KEY)[0])[0] / 0.01 - 1
+    w = device.weight(pulsed(device, devices, 0, sent, KEY, TRAINS)[0])[0] / 0.01 - 1
     # 2,000 normal numbers; correlations of neighboring rows within 5 standard errors.
     assert abs(float(jnp.mean(w))) < 5 / np.sqrt(2000)
     assert abs(float(jnp.mean(w[1:] * w[:-1]))) < 5 / np.sqrt(1950)

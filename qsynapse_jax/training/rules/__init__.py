@@ -3,8 +3,10 @@
 from qsynapse_jax.training.rules._analog_sgd import AnalogSGD as AnalogSGD
 from qsynapse_jax.training.rules._analog_sgd import CoarseToFine as CoarseToFine
 from qsynapse_jax.training.rules._base import AbstractRule as AbstractRule
+from qsynapse_jax.training.rules._half_select import HalfSelect as HalfSelect
 from qsynapse_jax.training.rules._mixed_precision import MixedPrecision as MixedPrecision
 from qsynapse_jax.training.rules._outer_sgd import OuterSGD as OuterSGD
+from qsynapse_jax.training.rules._pulses import Pulses as Pulses
 from qsynapse_jax.training.rules._tiki_taka import AGAD as AGAD
 from qsynapse_jax.training.rules._tiki_taka import TikiTaka as TikiTaka
 from qsynapse_jax.training.rules._trains import PulseTrains as PulseTrains

@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt
 
 from qsynapse_jax._fields import Scalar, as_whole, positive, real
 from qsynapse_jax.nn import Outer, PulsedKernel, crossbar_layers
-from qsynapse_jax.training.rules._arrays import pulsed
+from qsynapse_jax.training.rules._arrays import all_pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._trains import PulseTrains, Sent
 
@@ -38,12 +38,20 @@ class Tally(eqx.Module):
         none = jnp.zeros((), jnp.uint32)
         return cls(jnp.zeros(2, jnp.uint32), none, none, jnp.zeros((), jnp.int32))
 
-    def after(self, sent: Sent, count: Array, selected: Array) -> "Tally":
-        """With one more presentation to the selected array, in which devices received so many pulses."""
-        low = self.pulses[0] + count.astype(jnp.uint32)
-        pulses = jnp.stack([low, self.pulses[1] + (low < self.pulses[0])])
-        is_cut = (sent.asked > sent.length).astype(jnp.uint32)
-        return Tally(pulses, self.presentations + jnp.uint32(1), self.cut + is_cut, selected)
+    def after(self, sent: Sent, counts: Int[Array, " n"], selected: Array) -> "Tally":
+        """With n more presentations, the last one to the selected array, in which devices received so many pulses."""
+        # In 64 bits: pulses of one presentation fit in 31.
+        low, high = self.pulses
+        n = len(counts)
+
+        def added(number: Array, pulses: tuple[Array, Array]) -> tuple[Array, Array]:
+            low, high = pulses
+            more = low + counts[number].astype(jnp.uint32)
+            return more, high + (more < low)
+
+        low, high = jax.lax.fori_loop(0, n, added, (low, high))
+        is_cut = jnp.sum(sent.asked > sent.length, dtype=jnp.uint32)
+        return Tally(jnp.stack([low, high]), self.presentations + jnp.uint32(n), self.cut + is_cut, selected)
 
 
 class AbstractDescent(AbstractRule):
@@ -58,8 +66,8 @@ class AbstractDescent(AbstractRule):
         """How many arrays a kernel must have."""
 
     @abstractmethod
-    def selected(self, tally: Tally) -> Int[Array, ""]:
-        """The array that the next presentation goes to."""
+    def selected(self, presentations: UInt[Array, "..."]) -> Int[Array, "..."]:
+        """The array that a presentation goes to, by the number of those before it."""
 
     def init(self, model: nnx.Module) -> Any:
         return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, self.arrays())}
@@ -73,27 +81,31 @@ class AbstractDescent(AbstractRule):
         kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
         rule_state = dict(rule_state)
         for (path, factors), its_key in zip(sorted(outer.items()), jax.random.split(key, len(outer)), strict=True):
-            kernel = kernels[path]
-            carry = (kernel.devices(), rule_state[path])
-            keys = jax.random.split(its_key, len(factors.x))
-            devices, rule_state[path] = self._presented(kernel.device, kernel.gains.get_value(), carry, factors, keys)
+            kernel, tally = kernels[path], rule_state[path]
+            arrays, sent, noise = self._sent(kernel, tally, factors, its_key)
+            devices, counts = all_pulsed(kernel.device, kernel.devices(), arrays, sent, noise, self.trains)
             kernel.set_devices(devices)
+            rule_state[path] = tally.after(sent, counts, arrays[-1])
         return model, rule_state
 
-    def _presented(self, device: Any, gains: Array, carry: Any, factors: Outer, keys: Array) -> Any:
-        def present(carry: Any, item: Any) -> tuple[Any, None]:
-            devices, tally = carry
-            x, delta, key = item
-            bits, noise = jax.random.split(key)
-            array = self.selected(tally)
-            rate = self.learning_rate / (gains[array] * device.dw_min)
-            if self.schedule is not None:
-                rate = rate * self.schedule(tally.presentations)
-            sent = self.trains.send(x, -delta, rate, bits)
-            devices, count = pulsed(device, devices, array, sent, noise)
-            return (devices, tally.after(sent, count, array)), None
+    def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
+        keys = jax.random.split(key, len(outer))
+        found = {}
+        for (path, factors), its_key in zip(sorted(outer.items()), keys, strict=True):
+            arrays, found[path], _ = self._sent(kernels[path], rule_state[path], factors, its_key)
+            found[path] = found[path], arrays
+        return found
 
-        return jax.lax.scan(present, carry, (*factors, keys))[0]
+    def _sent(self, kernel: PulsedKernel, tally: Tally, factors: Outer, key: PRNGKeyArray) -> tuple[Array, Sent, Array]:
+        """For every presentation the array that is selected, the trains, and the key of the devices' noise."""
+        keys = jax.vmap(jax.random.split)(jax.random.split(key, len(factors.x)))
+        numbers = tally.presentations + jnp.arange(len(factors.x), dtype=jnp.uint32)
+        arrays = self.selected(numbers)
+        rate = self.learning_rate / (kernel.gains.get_value()[arrays] * kernel.device.dw_min)
+        if self.schedule is not None:
+            rate = rate * jax.vmap(self.schedule)(numbers)
+        return arrays, jax.vmap(self.trains.send)(factors.x, -factors.delta, rate, keys[:, 0]), keys[:, 1]
 
 
 class AnalogSGD(AbstractDescent):
@@ -118,8 +130,8 @@ class AnalogSGD(AbstractDescent):
     def arrays(self) -> int:
         return 1
 
-    def selected(self, tally: Tally) -> Int[Array, ""]:
-        return jnp.zeros((), jnp.int32)
+    def selected(self, presentations: UInt[Array, "..."]) -> Int[Array, "..."]:
+        return jnp.zeros(presentations.shape, jnp.int32)
 
 
 def _switches(value: Any) -> tuple[int, ...]:
@@ -153,8 +165,8 @@ class CoarseToFine(AbstractDescent):
     def arrays(self) -> int:
         return len(self.switch) + 1
 
-    def selected(self, tally: Tally) -> Int[Array, ""]:
-        return jnp.sum(tally.presentations >= jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
+    def selected(self, presentations: UInt[Array, "..."]) -> Int[Array, "..."]:
+        return jnp.searchsorted(jnp.asarray(self.switch, jnp.uint32), presentations, "right").astype(jnp.int32)
 
 
 def pulsed_kernels(model: nnx.Module, rule: str, arrays: int) -> dict[str, PulsedKernel]:

@@ -41,6 +41,17 @@ class AbstractRule(Model):
             key: a new one every step.
         """
 
+    def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
+        """The trains that `update` would send to arrays for these arguments, and which array each of them goes to.
+
+        Raises:
+            ValueError: a rule that does not move devices by trains alone.
+        """
+        raise ValueError(
+            f"Argument `state` must be of a rule that moves devices by pulse trains alone, e.g. `AnalogSGD`, but is of "
+            f"`{type(self).__name__}`: what it sends hangs on what it reads."
+        )
+
     def remark(self, rule_state: Any) -> str:
         """What a user should know of the run until now, as a warning after an epoch; empty by default."""
         return ""

@@ -127,8 +127,8 @@ class AbstractTransfer(AbstractRule):
         rate = self.fast_rate * self.trains.length / jnp.where(size > 0, size, 1)
         chopped = memory.chopper * x
         sent = self.trains.send(chopped, -delta, rate, bits)
-        devices, count = pulsed(device, devices, FAST, sent, noise)
-        tally = memory.tally.after(sent, count, jnp.int32(FAST))
+        devices, count = pulsed(device, devices, FAST, sent, noise, self.trains)
+        tally = memory.tally.after(sent, count[None], jnp.int32(FAST))
         memory = eqx.tree_at(lambda m: (m.tally, m.size_x, m.size_d), memory, (tally, size_x, size_d))
         rows = memory.chopper.size
         scale = self.learning_rate * self.every * rows / (self.granularity * device.dw_min * rate * device.dw_min)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt
 
 from qsynapse_jax._fields import Model, whole
+from qsynapse_jax.training.rules._half_select import HalfSelect, HalfSelected
 
 _WORD = 32
 # Longer trains are of no use: the mean of so many bits is as good as the factor itself.
@@ -16,6 +17,10 @@ _LONGEST = 1024
 
 class Sent(NamedTuple):
     """What was sent to the rows and columns of an array for one presentation.
+
+    Pulses of both polarities cannot meet on one array at once, so a train is played in sign phases: for both signs of
+    rows and both signs of columns, lines of these signs alone. A phase in which no row or no column would be pulsed is
+    left out: two are left where no input is negative.
 
     Attributes:
         rows: bits of every row, 32 pulse slots to a word, the first slot in the lowest bit.
@@ -39,6 +44,21 @@ class Sent(NamedTuple):
         total = jnp.sum(met, 0, dtype=jnp.int32) if len(met) > 1 else met[0].astype(jnp.int32)
         return total * (self.row_sign[..., :, None] * self.col_sign[..., None, :])
 
+    def half_selected(self) -> HalfSelected:
+        """Pulses that devices receive from their row or their column alone, in all sign phases."""
+        rows, cols = (jnp.sum(jax.lax.population_count(bits), 0, dtype=jnp.int32) for bits in (self.rows, self.cols))
+        row = [jnp.any(rows * (sign * self.row_sign > 0), -1, keepdims=True) for sign in (1, -1)]
+        col = [jnp.any(cols * (sign * self.col_sign > 0), -1, keepdims=True) for sign in (1, -1)]
+        # A line is pulsed once for each sign of the other kind of line that has pulses.
+        met = self.counts()
+        up, down = (
+            (rows * jnp.where(sign * self.row_sign > 0, *col))[..., :, None]
+            + (cols * jnp.where(sign * self.col_sign > 0, *row))[..., None, :]
+            - 2 * jnp.maximum(sign * met, 0)
+            for sign in (1, -1)
+        )
+        return HalfSelected(up, down)
+
 
 class PulseTrains(Model):
     """Factors x of rows and d of columns as random trains of pulses, whose coincidences have the mean rate x d.
@@ -55,6 +75,7 @@ class PulseTrains(Model):
         length: slots at most, 1 to 1024. Static.
         length_management: whether trains are shorter where that suffices; else all have `length` slots. Static.
         update_management: whether rows and columns are balanced by m; else m = 1. Static.
+        half_select: what a pulse does to devices of which it drives the row or the column alone; `None` is nothing.
 
     Reference: T. Gokmen and Y. Vlasov, Front. Neurosci. 10:333, 2016, doi 10.3389/fnins.2016.00333; T. Gokmen,
         O. M. Onen and W. Haensch, Front. Neurosci. 11:538, 2017, doi 10.3389/fnins.2017.00538 (managements).
@@ -63,6 +84,7 @@ class PulseTrains(Model):
     length: int = whole(1, _LONGEST, default=31)
     length_management: bool = eqx.field(static=True, default=True)
     update_management: bool = eqx.field(static=True, default=True)
+    half_select: HalfSelect | None = None
 
     def send(
         self, x: Float[Array, "*groups rows"], d: Float[Array, "*groups cols"], rate: Any, key: PRNGKeyArray
