@@ -173,7 +173,8 @@ class AbstractPulsed(AbstractDevice):
 
         Args:
             state: of the devices.
-            up, down: how many pulses they amount to in each direction, floating-point numbers for every device.
+            up: how many pulses towards higher weights they amount to, a floating-point number for every device.
+            down: likewise towards lower weights.
             noise: standard deviation of the sum of both, in pulses.
             key: for the noise.
         """

@@ -104,16 +104,21 @@ class AbstractKernel(nnx.Module):
         its outputs are multiplied with it again (Gokmen, Onen and Haensch, "Training deep convolutional neural
         networks with resistive cross-point devices", Frontiers in Neuroscience 11, 538, 2017: noise management).
         """
-        tile, g_eff = self.tile.get_value(), self.effective()
-        multiply = tile.multiply if g_eff.ndim == 2 else jax.vmap(tile.multiply, in_axes=(-2, 0), out_axes=-2)
-        if tile.dac is None:
-            y = multiply(x, g_eff)
-        else:
-            peak = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True)
-            peak = jnp.where(peak > 0, peak, 1)
-            y = multiply(x / peak, g_eff) * peak
+        g_eff = self.read()
+        y = self.product(x, g_eff)
         y = y * self.gain.get_value().astype(y.dtype)
         return y if self.presented is None else self._present(self.presented, x, y, g_eff.ndim - 1)
+
+    def read(self) -> Float[Array, "*groups rows lines"]:
+        """Conductances [S] of one call: those of `effective`, with the noise of a read where a kernel has it."""
+        return self.effective()
+
+    def product(
+        self, x: Float[Array, "*batch rows"], g_eff: Float[Array, "*groups rows lines"]
+    ) -> Float[Array, "*batch cols"]:
+        """Outputs of the tiles for these conductances [S], before `gain`."""
+        tile = self.tile.get_value()
+        return driven(tile, tile.multiply, x, g_eff)
 
     def _present(self, presented: Presented, x: Array, y: Array, axes: int) -> Array:
         """Notes the inputs of this call, (n, *groups, rows), and adds zeros whose derivative is that of the outputs."""
@@ -125,6 +130,16 @@ class AbstractKernel(nnx.Module):
         calls[number] = (x.reshape(-1, *x.shape[x.ndim - axes :]), zeros)
         presented.set_value(tuple(calls))
         return y + zeros.reshape(y.shape)
+
+
+def driven(tile: Tile, multiply: Any, x: Array, g_eff: Array) -> Array:
+    """Inputs through `tile.multiply` or its transposed, matrix by matrix, so that they fill the range of a DAC."""
+    multiply = multiply if g_eff.ndim == 2 else jax.vmap(multiply, in_axes=(-2, 0), out_axes=-2)
+    if tile.dac is None:
+        return multiply(x, g_eff)
+    peak = jnp.max(jnp.abs(jax.lax.stop_gradient(x)), axis=-1, keepdims=True)
+    peak = jnp.where(peak > 0, peak, 1)
+    return multiply(x / peak, g_eff) * peak
 
 
 class MasterKernel(AbstractKernel):

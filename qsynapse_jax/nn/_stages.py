@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, Written, WrittenKernel
+from qsynapse_jax.nn._pulsed import PulsedKernel
 from qsynapse_jax.nn._model import Keys, named, with_kernels
 from qsynapse_jax.tile import Tile
 
@@ -107,7 +108,7 @@ def freeze(model: Any, *, temperature: Any = 300.0, key: PRNGKeyArray | None = N
     """
 
     def frozen(path: str, kernel: AbstractKernel, key: Any) -> AbstractKernel:
-        if isinstance(kernel, WrittenKernel):
+        if isinstance(kernel, WrittenKernel | PulsedKernel):
             g_eff = kernel.effective(temperature=temperature, key=key)
         else:
             g_eff = kernel.effective()

@@ -111,6 +111,6 @@ def test_rules_that_read_before_they_send_are_refused():
     network = qs.nn.pulsed(qs.nn.convert(software(4), tile()), qs.tile.analog(qs.devices.ConstantStep()), key=KEY)
     state = T.init(network, T.rules.MixedPrecision(0.1), key=KEY)
     with pytest.raises(
-        ValueError, match="must be of a rule that moves devices by pulse trains alone, .*MixedPrecision"
+        ValueError, match=r"must be of a rule that moves devices by pulse trains alone, .*MixedPrecision"
     ):
         T.pulses(state, *samples(10))
