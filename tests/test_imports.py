@@ -73,6 +73,7 @@ INNER = {
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",
     "tests/training/test_loop.py": "the pieces of a run, and how often they are compiled",
     "tests/training/test_pulsed.py": "one array under trains, and one row that is moved",
+    "tests/training/test_half_select.py": "arrays under trains, and what half-selects add to them",
     "tests/training/test_measures.py": "which of two programs calls back",
     "tests/devices/zoo.py": "a device of the tests, declared like those of the package",
     "tests/programming/zoo.py": "a scheme of the tests, likewise",

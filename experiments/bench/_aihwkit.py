@@ -3,9 +3,11 @@
 Stands alone: the environment of the peer has nothing of ours, and ours nothing of the peer's.
 """
 
+# pyright: reportMissingImports=false
 import json
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ def step(job):
     sizes, x, y = job["sizes"], torch.tensor(np.load(job["x"])), torch.tensor(np.load(job["y"]))
     circuit = config(job["rule"], device("soft", 0.04), job["length"])
     layers = []
-    for n, m in zip(sizes[:-1], sizes[1:], strict=True):
+    for n, m in pairwise(sizes):
         layers += [AnalogLinear(n, m, rpu_config=circuit), torch.nn.Sigmoid()]
     network = torch.nn.Sequential(*layers[:-1])
     optimizer = AnalogSGD(network.parameters(), lr=0.1)

@@ -21,14 +21,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from flax import nnx
 
+from experiments._in_place import Sigmoids, begin, on_arrays
 from experiments.bench._report import Report, shown_time
 from experiments.bench._timing import Contender, Timing, race, ratio
-from qsynapse_jax import datasets, devices, nn, tile, training
+from qsynapse_jax import datasets, devices, tile, training
 from qsynapse_jax.training import rules
 
-_SPREAD = {"dw_min_dtod": 0.3, "w_max_dtod": 0.3, "w_min_dtod": 0.3, "up_down_dtod": 0.01, "dw_min_std": 0.3}
+_SPREAD: dict[str, Any] = {
+    "dw_min_dtod": 0.3,
+    "w_max_dtod": 0.3,
+    "w_min_dtod": 0.3,
+    "up_down_dtod": 0.01,
+    "dw_min_std": 0.3,
+}
 _RULES = {
     "sgd": (rules.AnalogSGD(0.1), (1.0,)),
     "tiki-taka": (rules.TikiTaka(0.1, every=1, trains=rules.PulseTrains(length=31)), (0.0, 1.0)),
@@ -115,26 +121,11 @@ def _table(report: Report, title: str, timings: dict[str, Timing], per: int, fig
         report.figure(figure, ratio(timings["aihwkit"], timings["ours"]))
 
 
-class _Sigmoids(nnx.Module):
-    """A network of dense layers with sigmoids between."""
-
-    def __init__(self, sizes: list[int]):
-        rngs, start = nnx.Rngs(0), nnx.initializers.lecun_uniform()
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nnx.List([nnx.Linear(n, m, kernel_init=start, rngs=rngs) for n, m in pairs])
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for layer in self.layers[:-1]:
-            x = nnx.sigmoid(layer(x))
-        return self.layers[-1](x)
-
-
 def _ours(rule: str, sizes: list[int], data: tuple[Any, Any], batch: int) -> Contender:
     """Epochs over the samples, one after the other."""
     analog = tile.analog(devices.SoftBounds(dw_min=0.04, **_SPREAD))
     moved, gains = _RULES[rule]
-    network = nn.pulsed(nn.convert(_Sigmoids(sizes), analog), analog, gains=gains, key=jax.random.key(0))
-    state = training.init(network, moved, key=jax.random.key(1))
+    state = begin(on_arrays(Sigmoids(sizes, 0), analog, gains, 0), moved, 0)
 
     def call(k: int) -> jax.Array:
         nonlocal state
@@ -176,9 +167,9 @@ def _peer(python: Path | None) -> Iterator[Any]:
     script = Path(__file__).with_name("_aihwkit.py")
     with subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
 
         def ask(job: dict[str, Any]) -> float:
+            assert process.stdout is not None
             print(json.dumps(job), file=process.stdin, flush=True)
             answer = process.stdout.readline()
             if not answer:

@@ -111,7 +111,8 @@ class PulsedKernel(AbstractKernel):
         g_back = g_eff if self.noise is None else self.read()
         dac, adc = self.back.get_value()
         tile = replace(self.tile.get_value(), dac=dac, adc=adc)
-        return y + _backward(x, jax.lax.stop_gradient((tile, g_back)), y.shape[-1])
+        nothing: Any = _backward(x, jax.lax.stop_gradient((tile, g_back)), y.shape[-1])
+        return y + nothing
 
     def code(self) -> Int[Array, "*groups rows cols"]:
         raise ValueError("Devices that learn in place hold no codes; ask the kernel for its `matrix()`.")

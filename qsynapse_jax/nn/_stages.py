@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax.nn._kernels import AbstractKernel, CompiledKernel, Gain, Written, WrittenKernel
-from qsynapse_jax.nn._pulsed import PulsedKernel
 from qsynapse_jax.nn._model import Keys, named, with_kernels
+from qsynapse_jax.nn._pulsed import PulsedKernel
 from qsynapse_jax.tile import Tile
 
 

@@ -1,5 +1,7 @@
 """Reads of arrays that learn in place: forwards from word lines, backwards from bit lines, with noise."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ X = jnp.asarray(samples(10)[0])
 E = jnp.asarray(np.random.default_rng(2).normal(size=(10, 4)), jnp.float32)
 
 
-def kernel(dac=None, adc=None, wires=WIRES, **options):
+def kernel(dac=None, adc=None, wires: Any = WIRES, **options) -> Any:
     on = qs.tile.analog(DEVICE, shape=(4, 4), wires=wires, dac=dac, adc=adc)
     return qs.nn.pulsed(qs.nn.convert(software(4), tile()), on, key=KEY, **options).layers[0].kernel
 
@@ -80,7 +82,7 @@ def test_every_read_in_training_has_noise_of_its_own():
     slope = (DEVICE.g_max - DEVICE.g_min) / 2
     expected = 0.05 * DEVICE.conductance(one.devices())[0] / slope
     np.testing.assert_allclose(np.std(forward, 0), expected, rtol=5 / np.sqrt(800))
-    np.testing.assert_allclose(np.mean(forward, 0), on.weights(quiet.effective()), atol=5 * expected.max() / 20)
+    np.testing.assert_allclose(np.mean(forward, 0), on.weights(quiet.effective()), atol=float(expected.max()) / 4)
     # The backward read is another one.
     apart = np.asarray(back[:, 0] - forward[:, :, 0])
     np.testing.assert_allclose(np.std(apart, 0), np.sqrt(2) * expected[:, 0], rtol=5 / np.sqrt(800))

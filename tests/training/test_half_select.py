@@ -74,7 +74,7 @@ def test_devices_move_by_k_steps_per_half_select():
     many = 2000
     flat = device.init((many, ROWS, COLS), key=KEY)
     one = jax.tree.map(lambda count: jnp.broadcast_to(count, (many, ROWS, COLS)), counts)
-    moved = device.weight(trains(sigma=0.5).half_select.after(device, flat, one, KEY))
+    moved = device.weight(T.rules.HalfSelect(sigma=0.5).after(device, flat, one, KEY))
     # The spread of 2,000 normal numbers is beyond 5 standard errors in one of 1.7 million devices.
     expected = 0.5 * 0.01 * np.sqrt(counts.up + counts.down)
     np.testing.assert_allclose(np.std(moved, 0), expected, rtol=5 / np.sqrt(2 * many))

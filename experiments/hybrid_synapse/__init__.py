@@ -1,0 +1,1 @@
+"""The hybrid synapse: one weight on a coarse and a fine array, trained in place on MNIST."""
