@@ -28,3 +28,4 @@ from qsynapse_jax.devices._soft_bounds_fit import fit_soft_bounds as fit_soft_bo
 from qsynapse_jax.devices._switch import Switch as Switch
 from qsynapse_jax.devices._table import PulseTable as PulseTable
 from qsynapse_jax.devices._table import read_pulses as read_pulses
+from qsynapse_jax.devices._telegraph import telegraph_record as telegraph_record
