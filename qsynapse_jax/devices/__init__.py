@@ -29,3 +29,4 @@ from qsynapse_jax.devices._switch import Switch as Switch
 from qsynapse_jax.devices._table import PulseTable as PulseTable
 from qsynapse_jax.devices._table import read_pulses as read_pulses
 from qsynapse_jax.devices._telegraph import telegraph_record as telegraph_record
+from qsynapse_jax.devices._telegraph_filament import TelegraphFilament as TelegraphFilament

@@ -69,6 +69,18 @@ def telegraph_record(
             (amplitude, "amplitude", "S", finite),
         )
     ]
+    begun, lasting, is_instant = windows(interval, window)
+    dtype = jnp.result_type(*given)
+    shape = jnp.broadcast_shapes(*(x.shape for x in given))
+    tau_c, tau_e, amplitude = (jnp.broadcast_to(x, shape).astype(dtype) for x in given)
+    times = tau_c, tau_e, begun.astype(dtype), lasting.astype(dtype)
+    # Times that are wrong inside a trace end as NaN and not as a record of something else.
+    amplitude = jnp.where((tau_c > 0) & (tau_e > 0), amplitude, jnp.nan)
+    return shares(*times, key, samples=samples, is_instant=is_instant) * amplitude[None]
+
+
+def windows(interval: Any, window: Any) -> tuple[Array, Array, bool]:
+    """Interval and window as arrays [s], checked, and whether the window is known to be 0."""
     is_instant = is_concrete(window) and float(window) == 0
     begun, lasting = checked(interval, "interval", "s", positive), checked(window, "window", "s", non_negative)
     message = "Argument `window` must be at most `interval`: windows do not overlap"
@@ -79,14 +91,7 @@ def telegraph_record(
             )
     else:
         lasting = eqx.error_if(lasting, lasting > begun, message + ".")
-    dtype = jnp.result_type(*given)
-    shape = jnp.broadcast_shapes(*(x.shape for x in given))
-    tau_c, tau_e, amplitude = (jnp.broadcast_to(x, shape).astype(dtype) for x in given)
-    fixed = lax.stop_gradient((tau_c, tau_e, begun.astype(dtype), lasting.astype(dtype)))
-    shares = _shares(*fixed, key, samples=samples, is_instant=is_instant)
-    # Times that are wrong inside a trace end as NaN and not as a record of something else.
-    amplitude = jnp.where((tau_c > 0) & (tau_e > 0), amplitude, jnp.nan)
-    return shares * amplitude[None]
+    return begun, lasting, is_instant
 
 
 def _numbers(value: Any, name: str, unit: str, rule: Rule) -> Array:
@@ -96,7 +101,7 @@ def _numbers(value: Any, name: str, unit: str, rule: Rule) -> Array:
 
 
 @partial(jax.jit, static_argnames=("samples", "is_instant"))
-def _shares(
+def shares(
     tau_c: Float[Array, "*shape"],
     tau_e: Float[Array, "*shape"],
     interval: Float[Array, ""],
@@ -106,7 +111,11 @@ def _shares(
     samples: int,
     is_instant: bool,
 ) -> Float[Array, " samples *shape"]:
-    """Shares of the windows in state 1: many windows of few traps at once, or one after another of many."""
+    """Shares of windows in state 1: many windows of few traps at once, or one after another of many.
+
+    Arguments as for `telegraph_record`; `is_instant` says that `window` is 0, which nothing else needs to know then.
+    """
+    tau_c, tau_e, interval, window = lax.stop_gradient((tau_c, tau_e, interval, window))
     shape, dtype = tau_c.shape, tau_c.dtype
     length = min(max(_AT_ONCE // max(tau_c.size, 1), 1), samples)
     up, down = 1 / tau_c, 1 / tau_e
@@ -134,8 +143,8 @@ def _shares(
         return state, _beta(word, in_one, events + 1 - in_one)
 
     state = _fine(_noise.words(first, shape), _FIRST, dtype) < occupied
-    shares = lax.scan(part, state, jnp.arange(-(-samples // length), dtype=jnp.int32))[1]
-    return shares.reshape(-1, *shape)[:samples]
+    parts = lax.scan(part, state, jnp.arange(-(-samples // length), dtype=jnp.int32))[1]
+    return parts.reshape(-1, *shape)[:samples]
 
 
 def _follow(
@@ -191,8 +200,8 @@ def _beta(word: UInt[Array, "*shape"], a: Float[Array, "*shape"], b: Float[Array
 
 
 def _gammas(
-    word: UInt[Array, "*shape"], order: Float[Array, "2 *shape"], wanted: Bool[Array, "*shape"]
-) -> Float[Array, "2 *shape"]:
+    word: UInt[Array, "*shape"], order: Float[Array, " 2 *shape"], wanted: Bool[Array, "*shape"]
+) -> Float[Array, " 2 *shape"]:
     """Pairs of gamma numbers of orders of at least 1, where they are wanted.
 
     With d = order - 1/3 and t = x/(3 sqrt(d)) of a normal number x, d (1 + t)^3 is taken with the probability
