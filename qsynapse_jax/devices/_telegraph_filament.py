@@ -27,67 +27,17 @@ from qsynapse_jax._fields import (
 )
 from qsynapse_jax.devices import _noise
 from qsynapse_jax.devices._base import AbstractDriven, Exposure, Pulse, Trace, as_shape
+from qsynapse_jax.devices._channels import Channels, TelegraphState
 from qsynapse_jax.devices._cmo_law import BOLTZMANN
 from qsynapse_jax.devices._retention import Retention
 from qsynapse_jax.devices._telegraph import shares, windows
 
-_Each = tuple[Float[Array, "*shape"], ...]
 # Thermal noise is that of a read at this temperature [K].
 _ROOM = 300.0
 # The largest exponent of a step: no filament is left to grow or to open long before it.
 _MOST = 30.0
 # The largest part of the way to the end of its range that one pulse is asked to go.
 _FARTHEST = 0.999
-
-
-class TelegraphState(eqx.Module):
-    """Filaments of an array; all leaves have one shape, those of channels are tuples with one leaf per channel.
-
-    Args:
-        g: mean conductance when it was last switched, that of its incomplete channels included [S].
-        amplitude: what a channel conducts while its trap is empty [S].
-        tau_c: mean times for which the channel does not conduct [s].
-        tau_e: mean times for which it does [s].
-        present: whether there is such an incomplete channel; numbers of those that are not mean nothing.
-        device: offset of ln of the step, device by device.
-        rate: drift rate.
-        age: equivalent time since it was last switched [s].
-    """
-
-    g: Float[Array, "*shape"]
-    amplitude: _Each
-    tau_c: _Each
-    tau_e: _Each
-    present: tuple[Bool[Array, "*shape"], ...]
-    device: Float[Array, "*shape"]
-    rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
-
-
-class _Channels(eqx.Module):
-    """Channels of an array, one behind the other."""
-
-    amplitude: Float[Array, " channels *shape"]
-    tau_c: Float[Array, " channels *shape"]
-    tau_e: Float[Array, " channels *shape"]
-    present: Bool[Array, " channels *shape"]
-
-    @classmethod
-    def of(cls, state: TelegraphState) -> "_Channels":
-        return cls(*map(jnp.stack, (state.amplitude, state.tau_c, state.tau_e, state.present)))
-
-    @property
-    def carried(self) -> Float[Array, " channels *shape"]:
-        """What they conduct while they do [S]; nothing where there is none."""
-        return jnp.where(self.present, self.amplitude, 0)
-
-    @property
-    def occupied(self) -> Float[Array, " channels *shape"]:
-        """Shares of the time for which they conduct."""
-        return self.tau_e / (self.tau_c + self.tau_e)
-
-    def into(self, state: TelegraphState, **others: Any) -> TelegraphState:
-        return replace(state, **{name: tuple(leaf) for name, leaf in vars(self).items()}, **others)
 
 
 class TelegraphFilament(AbstractDriven):
@@ -240,12 +190,7 @@ class TelegraphFilament(AbstractDriven):
         sqrt(sum a^2 p (1 - p) 2 (w - 1 + exp(-w))/w^2),  w = window/tau. Thermal noise is not in it.
         """
         window = self.t_read if window is None else checked(window, "window", "s", non_negative)
-        channels = _Channels.of(state)
-        w = window.astype(state.g.dtype) * (1 / channels.tau_c + 1 / channels.tau_e)
-        safe = jnp.maximum(w, 0.1)
-        left = jnp.where(w < 0.1, 1 - w / 3 * (1 - w / 4 * (1 - w / 5)), 2 * (safe + jnp.expm1(-safe)) / safe**2)
-        variance = channels.carried**2 * channels.occupied * (1 - channels.occupied) * left
-        return self._kept(state) * jnp.sqrt(jnp.sum(variance, axis=0))
+        return self._kept(state) * Channels.of(state).spread(window.astype(state.g.dtype))
 
     def record(
         self, state: TelegraphState, samples: int, interval: Any, window: Any = 0.0, *, key: jax.Array
@@ -315,7 +260,7 @@ class TelegraphFilament(AbstractDriven):
         state = TelegraphState(g, none, none, none, absent, self.sigma_device * noise[1], rate, jnp.zeros(shape, dtype))
         return fresh.into(state)
 
-    def _grown(self, g: Float[Array, "*shape"], word: Array) -> _Channels:
+    def _grown(self, g: Float[Array, "*shape"], word: Array) -> Channels:
         """New channels beside filaments that conduct `g` on the mean."""
         shape = (self.channels, *g.shape)
         numbers = jnp.arange(self.channels, dtype=jnp.uint32).reshape(-1, *(1 for _ in g.shape))
@@ -325,7 +270,7 @@ class TelegraphFilament(AbstractDriven):
         decades = jnp.log(self.tau_max / self.tau_min)
         tau = self.tau_min * jnp.exp(decades * _noise.uniform(words[1], g.dtype))
         occupied = jax.nn.sigmoid(self.sigma_occupancy * _noise.normal(words[2], g.dtype))
-        return _Channels(
+        return Channels(
             amplitude=jnp.minimum(amplitude, (self.share / self.channels * g)[None]),
             tau_c=tau / occupied,
             tau_e=tau / (1 - occupied),
@@ -336,7 +281,7 @@ class TelegraphFilament(AbstractDriven):
     def _over_time(
         self, state: TelegraphState, samples: int, interval: Array, window: Array, is_instant: bool, *, key: jax.Array
     ) -> Float[Array, " samples *shape"]:
-        channels, times = _Channels.of(state), (x.astype(state.g.dtype) for x in (interval, window))
+        channels, times = Channels.of(state), (x.astype(state.g.dtype) for x in (interval, window))
         law = partial(shares, interval=next(times), window=next(times), samples=samples, is_instant=is_instant)
 
         def beside(total: Array, channel: tuple[Array, ...]) -> tuple[Array, None]:
@@ -364,7 +309,7 @@ class TelegraphFilament(AbstractDriven):
         words = [_noise.words(k, shape) for k in jax.random.split(key, 3)]
         given = (width > 0) & (count > 0)
         switched = (jnp.abs(v) >= self.v_threshold) & given
-        old = _Channels.of(state)
+        old = Channels.of(state)
         ended, completed = self._ends(jnp.where(given & ~switched, v, 0), width * count, old, words[0])
         moved = jnp.where(completed, 1 - old.occupied, jnp.where(ended, -old.occupied, 0)) * old.amplitude
         disturbed = replace(old, present=old.present & ~ended).into(state, g=state.g + jnp.sum(moved, axis=0))
@@ -387,7 +332,7 @@ class TelegraphFilament(AbstractDriven):
         return jnp.stack([_noise.uniform(w, self.step.dtype) for w in words])
 
     def _ends(
-        self, v: Array, time: Array, channels: _Channels, word: Array
+        self, v: Array, time: Array, channels: Channels, word: Array
     ) -> tuple[Bool[Array, " channels *shape"], Bool[Array, " channels *shape"]]:
         """Which channels end while `v` [V] is there for `time` [s], and which of them are completed."""
         # The quotient of two hyperbolic sines, each of which may be too large for float32.

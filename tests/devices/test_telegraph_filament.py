@@ -244,12 +244,12 @@ def test_every_level_is_reached_within_half_a_spacing():
     """
     device, state = cells()
     target = 50e-6 + 2e-6 * jax.random.randint(jax.random.key(9), SHAPE, 0, 2048).astype(jnp.float32)
-    for turn in range(40):
+    for turn in range(34):
         g = device.conductance(state)
         missing = target - g
         step = jnp.clip(jnp.abs(missing), 0.1e-6, 1e-3)
         pulse = device.set_pulse(step, g).where(missing > 0, device.reset_pulse(step, g))
-        is_close = (jnp.abs(missing) < 3e-6) & (turn % 2 == 0) & (turn < 34)
+        is_close = (jnp.abs(missing) < 3e-6) & (turn % 2 == 0) & (turn < 28)
         pulse = device.denoise_pulse(missing).where(is_close, pulse.only(jnp.abs(missing) > 0.5e-6))
         state, _ = device.apply(state, pulse, key=jax.random.key(100 + turn))
     reads = np.stack([device.read(state, key=jax.random.key(k)) for k in range(3)])
