@@ -132,6 +132,13 @@ def test_dwell_times_far_beyond_the_window_and_far_below_it():
     np.testing.assert_allclose(fast, 0.25, atol=4e-6)
 
 
+def test_numbers_of_events_from_their_expansion_have_no_bias():
+    """A trap that leaves state 1 31 times in a window and is back soon: one of 31 more or less is seen if it happens to
+    a sixth of the windows.
+    """
+    within(1 - record(1e-3, 1.0, 31.0, 40.0).ravel(), 1e-3 / 1.001)
+
+
 def test_shapes_are_broadcast_and_the_gradient_is_that_of_the_amplitude():
     tau = jnp.geomspace(1e-6, 1e-2, 5)
 
