@@ -100,7 +100,7 @@ class TelegraphFilament(AbstractDriven):
         directed: probability that an end goes the way of the voltage.
         g_fresh, sigma_fresh: median [S] and spread of ln of g as fabricated.
         v_read, t_read: amplitude [V] and width [s] of a read.
-        retention: drift of ln R.
+        retention: drift of ln R; none by default, since no source has that of a denoised cell.
 
     Raises:
         ValueError: numbers out of range; a window that is empty; v_denoise, v_threshold and v_max out of order.
@@ -155,12 +155,12 @@ class TelegraphFilament(AbstractDriven):
 
     @property
     def low(self) -> Float[Array, ""]:
-        """The conductance that no pulse goes below [S]."""
+        """The conductance that switching does not go below [S]."""
         return self.g_min * (1 - self.reach)
 
     @property
     def high(self) -> Float[Array, ""]:
-        """The conductance that no pulse goes beyond [S]."""
+        """The conductance that switching does not go beyond [S]."""
         return self.g_max * (1 + self.reach)
 
     def set_pulse(self, step: Any, g: Any = None) -> Pulse:

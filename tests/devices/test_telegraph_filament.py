@@ -133,6 +133,7 @@ def test_denoising_is_what_makes_2048_levels(density, amplitude, before, after):
     state, _ = device.apply(state, up(device, state, 1.5e-3), key=jax.random.key(1))
     noise = 6 * np.asarray(device.fluctuation(state))
     share_is(noise <= 2e-6, before)
+    assert (1 + 4094e-6 / np.quantile(noise, 0.99)) / levels == pytest.approx(1, abs=1 / 6)
     for turn in range(5):
         state, trace = device.apply(state, device.denoise_pulse(jnp.full(SHAPE, -1.0)), key=jax.random.key(2 + turn))
         assert np.asarray(trace.resets).all()
