@@ -140,17 +140,17 @@ def test_numbers_of_events_from_their_expansion_have_no_bias():
 
 
 def test_shapes_are_broadcast_and_the_gradient_is_that_of_the_amplitude():
-    tau = jnp.geomspace(1e-6, 1e-2, 5)
+    tau = jnp.geomspace(1e-6, 1e-2, N)
 
     def record_of(amplitude, tau):
-        return qs.devices.telegraph_record(tau[:, None], 1e-4, amplitude, 7, 1e-5, 1e-6, key=jax.random.key(1))
+        return qs.devices.telegraph_record(tau, 1e-4, amplitude, 3, 1e-5, 1e-6, key=jax.random.key(1))
 
-    amplitude = jnp.asarray([[1e-6, 2e-6, -3e-6]])
+    assert jax.eval_shape(record_of, jnp.ones((2, 1)), tau[None, :5]).shape == (3, 2, 5)
+    amplitude = jnp.linspace(-1e-6, 1e-6, N)
     made, pull = jax.vjp(record_of, amplitude, tau)
-    assert made.shape == (7, 5, 3)
     slope, none = pull(jnp.ones_like(made))
     # A record is linear in its amplitude.
-    np.testing.assert_allclose(slope[0] * amplitude[0], jnp.sum(made, axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(slope * amplitude, jnp.sum(made, axis=0), rtol=1e-5, atol=1e-12)
     assert not np.asarray(none).any()
 
 
