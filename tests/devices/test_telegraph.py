@@ -145,7 +145,7 @@ def test_shapes_are_broadcast_and_the_gradient_is_that_of_the_amplitude():
     def record_of(amplitude, tau, window=1e-6):
         return qs.devices.telegraph_record(tau, 1e-4, amplitude, 3, 1e-5, window, key=jax.random.key(1))
 
-    assert jax.eval_shape(lambda *given: record_of(*given, 0.0), jnp.ones((2, 1)), tau[None, :5]).shape == (3, 2, 5)
+    assert jax.eval_shape(lambda a, t: record_of(a, t, 0.0), jnp.ones((2, 1)), tau[None, :5]).shape == (3, 2, 5)
     amplitude = jnp.linspace(-1e-6, 1e-6, N)
     made, pull = jax.vjp(record_of, amplitude, tau)
     slope, none = pull(jnp.ones_like(made))
