@@ -23,8 +23,11 @@ from qsynapse_jax.devices._measured import MeasuredStep as MeasuredStep
 from qsynapse_jax.devices._presets import analog_rram as analog_rram
 from qsynapse_jax.devices._presets import cmo_reram as cmo_reram
 from qsynapse_jax.devices._presets import digital_switch as digital_switch
+from qsynapse_jax.devices._programming_noise import ProgrammingNoise as ProgrammingNoise
 from qsynapse_jax.devices._retention import Retention as Retention
 from qsynapse_jax.devices._soft_bounds_fit import fit_soft_bounds as fit_soft_bounds
 from qsynapse_jax.devices._switch import Switch as Switch
 from qsynapse_jax.devices._table import PulseTable as PulseTable
 from qsynapse_jax.devices._table import read_pulses as read_pulses
+from qsynapse_jax.devices._telegraph import telegraph_record as telegraph_record
+from qsynapse_jax.devices._telegraph_filament import TelegraphFilament as TelegraphFilament

@@ -1,5 +1,7 @@
 """Devices to train in, as numbers with their sources: each function returns a device, and takes other numbers by name.
 
+The last three are no devices but what was measured of arrays after writing (`ProgrammingNoise`).
+
 Tags: [S] read in the source, [D] derived from it, [R] field lore. The first eight are presets of aihwkit 1.1.0
 (github.com/IBM/aihwkit, aihwkit/simulator/presets/devices.py), all numbers [S] but the range of conductances, which
 weights do not see [R].
@@ -7,8 +9,11 @@ weights do not see [R].
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from qsynapse_jax.devices._affine import ConstantStep, LinearStep, SoftBounds
 from qsynapse_jax.devices._curved import ExpStep
+from qsynapse_jax.devices._programming_noise import ProgrammingNoise
 
 
 def reram_es(**changes: Any) -> ExpStep:
@@ -157,3 +162,66 @@ def mo_tiox(**changes: Any) -> LinearStep:
     """
     numbers: dict[str, Any] = {"dw_min": 2 / 50}
     return LinearStep(**(numbers | changes))
+
+
+_US = 1e-6
+# Time after writing [s]: ascending coefficients [uS].
+_WAN = {
+    1.0: (0.348, 16.030, -43.853, 45.393, -16.815),
+    86_400.0: (0.701, 22.086, -50.773, 47.095, -16.458),
+    172_800.0: (0.782, 20.274, -43.507, 37.062, -11.934),
+}
+# Accepted error of write-verify: ascending coefficients [uS], of g in uS.
+_CMO = {0.002: (0.00081107, 0.00106879), 0.02: (0.0112185391, 0.01129027418)}
+
+
+def wan_2022(seconds: float = 1.0) -> ProgrammingNoise:
+    """HfOx RRAM of the NeuRRAM chip, 1 s, a day or two days after writing: relaxation of up to 4 uS in 40 uS.
+
+    - Polynomials of fourth order in g/40 uS, one for each of the three times [S], `ReRamWan2022NoiseModel` of aihwkit
+      1.1.0 (aihwkit/inference/noise/reram.py), which were read off the published figures there.
+
+    Raises:
+        ValueError: another time.
+
+    Reference: W. Wan et al., "A compute-in-memory chip based on resistive random-access memory", Nature 608, 504, 2022,
+        doi 10.1038/s41586-022-04992-8, Extended Data Fig. 3.
+    """
+    return _noise_of(_one_of(_WAN, seconds, "seconds"), 40 * _US, (0.0, 40 * _US))
+
+
+def wan_2022_cubic() -> ProgrammingNoise:
+    """The same arrays after 1 s in another fit: sigma = 1.053 + 0.2374 g - 0.01167 g^2 + 1.536e-4 g^3, g in uS [S].
+
+    Up to 39.26 uS, CrossSim (github.com/sandialabs/cross-sim). From 3 to 36 uS it says what `wan_2022` says and up to
+    30 % more, at 0 three times as much [D].
+
+    Reference: as for `wan_2022`.
+    """
+    return _noise_of((1.053, 0.2374, -1.167e-2, 1.536e-4), _US, (0.0, 39.26 * _US))
+
+
+def cmo_written(acceptance: float = 0.002) -> ProgrammingNoise:
+    """CMO/HfOx ReRAM after write-verify that accepts an error of 0.2 % or 2 % of the target; 10 nS to 1 uS.
+
+    - Straight lines in g for both [S], `ReRamCMONoiseModel` of aihwkit 1.1.0, where 0.2 % is what every value but the
+      number 2 leads to; 9 to 88.2 uS [S]. Drift after that is in `cmo_reram`.
+
+    Raises:
+        ValueError: another acceptance.
+
+    Reference: D. F. Falcone et al., "All-in-One Analog AI Hardware", Adv. Funct. Mater. 2025,
+        doi 10.1002/adfm.202504688.
+    """
+    return _noise_of(_one_of(_CMO, acceptance, "acceptance"), _US, (9 * _US, 88.2 * _US))
+
+
+def _noise_of(micro: tuple[float, ...], g_unit: float, window: tuple[float, float]) -> ProgrammingNoise:
+    return ProgrammingNoise(jnp.asarray([c * _US for c in micro]), g_unit, *window)
+
+
+def _one_of(known: dict[float, tuple[float, ...]], value: float, name: str) -> tuple[float, ...]:
+    if value not in known:
+        numbers = ", ".join(f"{x:g}" for x in known)
+        raise ValueError(f"Argument `{name}` must be one of {numbers}, which were measured, but is {value!r}.")
+    return known[value]

@@ -53,10 +53,16 @@ def _dome(**changes: Any) -> D.CmoFilament:
     return D.cmo_reram(**({"retention": DRIFT} | changes))
 
 
+def _telegraph(**changes: Any) -> D.TelegraphFilament:
+    numbers: dict[str, Any] = {"retention": DRIFT}
+    return D.TelegraphFilament(**(numbers | changes))
+
+
 DEVICES = [
     Case("switch", _switch, "r_on=5 kohm"),
     Case("gated_filament", _filament, "r_series=3.8 kohm"),
     Case("cmo", _dome, "r_series=223.2 ohm", half_select=0.05),
+    Case("telegraph", _telegraph, "tau_min=1 us", half_select=0.2),
     Case("constant_step", _steps(D.ConstantStep), "g_max=10 uS"),
     Case("linear_step", _steps(D.LinearStep, gamma_up=0.3, gamma_down=0.5), "gamma_down=0.5"),
     Case("soft_bounds", _steps(D.SoftBounds), "g_max=10 uS"),
@@ -82,6 +88,9 @@ def pulses_of(device: D.AbstractDriven, shape: tuple[int, ...]) -> tuple[D.Pulse
         pair = device.set_pulse(device.v_t + 1), device.reset_pulse(1.0)
     elif isinstance(device, D.CmoFilament):
         pair = device.set_pulse(), device.reset_pulse()
+    elif isinstance(device, D.TelegraphFilament):
+        # A third of the way up, and down again.
+        pair = (give(1e-3, jnp.full(shape, 1.5e-3)) for give in (device.set_pulse, device.reset_pulse))
     else:
         pair = D.Pulse(2.0, 1e-7), D.Pulse(-2.0, 1e-7)
     up, down = (pulse.where(jnp.ones(shape, bool), pulse) for pulse in pair)
