@@ -30,25 +30,22 @@ class Insitu:
 
 def _draw(result: InsituResult, folder: Path) -> list[str]:
     """The pictures of a run; its table says all that is to say."""
-    config, rows = result.config, result.ROWS
-    gains = config.array_gains
-    names = [f"array of gain {gain:g}" for gain in gains] if len(gains) > 1 else [""]
-    panels = {}
-    for number, name in enumerate(names):
+    config, rows, panels = result.config, result.ROWS, {}
+    for number, name in enumerate(config.array_names):
         for path in dict.fromkeys(key.rpartition("/")[0] for key in result.weights):
             first, last = (result.weights[f"{path}/{when}"][number] for when in ("first", "last"))
             panels["\n".join(filter(None, [path, name]))] = first, last
     pictures = {
         "accuracy": plot.accuracy(
             {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},
-            title=f"{config.dataset}: rule {config.rule} on devices {config.device},\nand the same network in software",
+            title=f"{config.dataset}, learnt by {config.rule} on {config.device} devices, and in software",
             colors={rows[name]: color for name, color in _COLORS.items()},
         ),
-        "weights": plot.weight_histograms(panels, bounds=result.bounds, rows=len(names)),
+        "weights": plot.weight_histograms(panels, bounds=result.bounds, rows=len(config.array_names)),
         "pulses": plot.pulse_response(
             result.response["pulses"],
             result.response["g"],
-            title=f"{config.device}: {result.response['g'].shape[1]} devices as they are fabricated",
+            title=f"How {config.device} devices answer to pulses, {result.response['g'].shape[1]} as fabricated",
         ),
     }
     for name, picture in pictures.items():

@@ -20,11 +20,12 @@ def weight_histograms(panels: Mapping[str, tuple[Any, Any]], *, bounds: tuple[fl
     """
     columns = -(-len(panels) // rows)
     figure, axes = new_figure(max(4.8, 3.6 * columns), 0.6 + 2.9 * rows, rows, columns, squeeze=False)
-    ends = [float(edge(w)) for pair in panels.values() for w in pair for edge in (np.min, np.max)]
-    edges = np.linspace(min(*ends, bounds[0]), max(*ends, bounds[1]), _BINS)
+    # An odd number of bins, as far to both sides: devices that never moved stand in the one around 0.
+    end = 1.02 * max(*(float(np.max(np.abs(w))) for pair in panels.values() for w in pair), *map(abs, bounds))
+    edges = np.linspace(-end, end, _BINS + 1)
     for panel, (title, (first, last)) in zip(axes.flat, panels.items(), strict=False):
         panel.hist(np.ravel(first), edges, color="0.75", label="before training")
-        panel.hist(np.ravel(last), edges, histtype="step", color="tab:green", linewidth=1.5, label="after")
+        panel.hist(np.ravel(last), edges, histtype="step", color="tab:green", linewidth=1.5, label="after training")
         for number, bound in enumerate(bounds):
             label = "" if number else "bounds of the mean device"
             panel.axvline(bound, color="tab:red", linestyle="--", linewidth=1, label=label)

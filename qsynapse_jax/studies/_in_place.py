@@ -18,11 +18,13 @@ class InPlaceRule(NamedTuple):
     Attributes:
         rule: its class; the first argument is the learning rate. Options it has no argument for are refused.
         gains: of the arrays of a matrix, unless others are given.
+        arrays: what the arrays are called, where they have names.
         is_open: whether there may be more arrays than that.
     """
 
     rule: Callable[..., Any]
     gains: tuple[float, ...]
+    arrays: tuple[str, ...] = ()
     is_open: bool = False
 
     def has(self, option: str) -> bool:
@@ -34,8 +36,8 @@ class InPlaceRule(NamedTuple):
 RULES = {
     "sgd": InPlaceRule(rules.AnalogSGD, (1.0,)),
     "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.2), is_open=True),
-    "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0)),
-    "agad": InPlaceRule(rules.AGAD, (0.0, 1.0)),
+    "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), ("fast", "slow")),
+    "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), ("fast", "slow")),
     "mixed-precision": InPlaceRule(rules.MixedPrecision, (1.0,)),
 }
 # Devices that are a law and nothing else; their numbers are the user's.
@@ -53,7 +55,11 @@ PRESETS: dict[str, Callable[..., Any]] = {
     if make.__module__ == presets.__name__ and not name.startswith("_")
 }
 # What the numbers of a device are called, and what those of a law are where nothing is said.
-_NUMBERS = {"spread": ("dw_min_dtod", "w_min_dtod", "w_max_dtod"), "asymmetry": ("up_down_dtod",), "noise": ("dw_min_std",)}
+_NUMBERS = {
+    "spread": ("dw_min_dtod", "w_min_dtod", "w_max_dtod"),
+    "asymmetry": ("up_down_dtod",),
+    "noise": ("dw_min_std",),
+}
 _USUAL = {"states": 50.0, "spread": 0.2, "asymmetry": 0.1, "noise": 0.0}
 
 

@@ -127,9 +127,7 @@ def _figure(epoch: Epoch, what: str) -> float:
     return epoch.measured[what] if what in epoch.measured else getattr(epoch, what)
 
 
-def run_insitu(
-    config: InsituConfig, progress: Progress = Progress(), *, run: RunFolder | None = None
-) -> InsituResult:
+def run_insitu(config: InsituConfig, progress: Progress = Progress(), *, run: RunFolder | None = None) -> InsituResult:
     """Trains the float network, and from the same weights the one in the arrays, with the same rates and equally long.
 
     Args:
@@ -181,7 +179,7 @@ def _in_arrays(software: Any, config: InsituConfig) -> Any:
     tile = config.tile()
     network = nn.convert(software, tile)
     for layer in nn.crossbar_layers(network).values():
-        # A weight of the matrix is a weight of the network: a scale that rounds best for two levels is none to learn at.
+        # A weight of a device is a weight of the network: the scale of `convert` rounds best, and these are not rounded.
         kernel: Any = layer.kernel
         kernel.weight.set_value(kernel.weight.get_value() * layer.scale.get_value())
         layer.scale.set_value(jnp.ones_like(layer.scale.get_value()))

@@ -108,7 +108,7 @@ class InsituConfig:
                 f"Argument `switch` must hold one number less than there are arrays, {len(given) - 1}, but is "
                 f"{self.switches}."
             )
-        if self._rule.has("switch") and not (0 < min(self.switches) and list(self.switches) == sorted(self.switches)):
+        if self._rule.has("switch") and not (min(self.switches) > 0 and list(self.switches) == sorted(self.switches)):
             raise ValueError(f"Argument `switch` must hold positive epochs in ascending order, but is {self.switches}.")
 
     @property
@@ -129,6 +129,14 @@ class InsituConfig:
     def array_gains(self) -> tuple[float, ...]:
         """Gains of the arrays of a matrix, likewise."""
         return self._rule.gains if self.gains is None else self.gains
+
+    @property
+    def array_names(self) -> tuple[str, ...]:
+        """What the arrays of a matrix are called, with their gains; of a single one nothing has to be said."""
+        gains = self.array_gains
+        names = self._rule.arrays or tuple(f"{k + 1}." for k in range(len(gains)))
+        named = tuple(f"{name} array (gain {gain:g})" for name, gain in zip(names, gains, strict=True))
+        return named if len(gains) > 1 else ("",)
 
     @property
     def switches(self) -> tuple[float, ...]:
@@ -165,12 +173,11 @@ class InsituConfig:
         """The physical setting in words: rule, device, wires, tiles."""
         device: Any = self.physical_device()
         low, high, step = (float(x) for x in (device.w_min, device.w_max, device.dw_min))
-        gains = self.array_gains
-        arrays = "one array" if len(gains) == 1 else f"{len(gains)} arrays of gains {', '.join(f'{g:g}' for g in gains)}"
+        arrays = " and ".join(filter(None, self.array_names)) or "one array"
         spreads = ", ".join(f"{100 * float(getattr(device, name)):.3g} % {words}" for name, words in _SPREADS.items())
         wires = f"{self.r_wire:g} ohm per segment" if self.r_wire > 0 else "ideal"
         return [
-            f"rule:   {self.rule}, {arrays} per matrix,",
+            f"rule:   {self.rule}; {arrays} per matrix,",
             f"        learning rate {self.learning_rate:g}, times {self.decay:g} after every epoch",
             f"device: {self.device}, weights {low:.3g} to {high:.3g} in {(high - low) / step:,.0f} steps of {step:.3g},",
             f"        {quantity(float(device.g_min), 'S')} to {quantity(float(device.g_max), 'S')}; {spreads}",

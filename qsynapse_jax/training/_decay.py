@@ -64,9 +64,9 @@ class Decaying(AbstractRule):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         memory, step = rule_state
-        rate_of = lambda rule: rule.learning_rate
         factor = self.decay ** (step // self.every).astype(self.decay.dtype)
-        rule = eqx.tree_at(rate_of, self.rule, rate_of(self.rule) * factor)
+        rule: Any = self.rule
+        rule = eqx.tree_at(lambda rule: rule.learning_rate, rule, rule.learning_rate * factor)
         model, memory = rule.update(model, memory, outer, key)
         return model, (memory, step + 1)
 
