@@ -35,7 +35,7 @@ class InPlaceRule(NamedTuple):
 
 RULES = {
     "sgd": InPlaceRule(rules.AnalogSGD, (1.0,)),
-    "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.2), is_open=True),
+    "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.04), is_open=True),
     "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), ("fast", "slow")),
     "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), ("fast", "slow")),
     "mixed-precision": InPlaceRule(rules.MixedPrecision, (1.0,)),

@@ -179,7 +179,7 @@ def _in_arrays(software: Any, config: InsituConfig) -> Any:
     tile = config.tile()
     network = nn.convert(software, tile)
     for layer in nn.crossbar_layers(network).values():
-        # A weight of a device is a weight of the network: the scale of `convert` rounds best, and these are not rounded.
+        # A weight of a device is one of the network: the scale of `convert` rounds best, and nothing is rounded here.
         kernel: Any = layer.kernel
         kernel.weight.set_value(kernel.weight.get_value() * layer.scale.get_value())
         layer.scale.set_value(jnp.ones_like(layer.scale.get_value()))

@@ -60,7 +60,7 @@ class InsituConfig:
     train_length: int | None = None
     """Pulses of a train at most; the rule's own (31, or 5 of a fast array) where not given."""
     gains: tuple[float, ...] | None = None
-    """Gain of each array of a matrix; of coarse-to-fine 1 and 0.2 where not given."""
+    """Gain of each array of a matrix; of coarse-to-fine 1 and 0.04 where not given."""
     switch: tuple[float, ...] | None = None
     """Of coarse-to-fine: epochs after which the next array learns; equal parts of the run where not given."""
     every: int | None = None
@@ -179,7 +179,7 @@ class InsituConfig:
         return [
             f"rule:   {self.rule}; {arrays} per matrix,",
             f"        learning rate {self.learning_rate:g}, times {self.decay:g} after every epoch",
-            f"device: {self.device}, weights {low:.3g} to {high:.3g} in {(high - low) / step:,.0f} steps of {step:.3g},",
+            f"device: {self.device}, {low:.3g} to {high:.3g} in {(high - low) / step:,.0f} steps of {step:.3g},",
             f"        {quantity(float(device.g_min), 'S')} to {quantity(float(device.g_max), 'S')}; {spreads}",
             f"wires:  {wires}",
             f"tile:   {self.tile_shape[0]} word lines x {self.tile_shape[-1]} bit lines",
