@@ -59,19 +59,6 @@ def test_a_run_with_its_files_and_what_is_said_of_it(tmp_path, capsys):
     assert "is complete already. Its table is in" in capsys.readouterr().out
 
 
-def test_divergence_says_where_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
-    """One step per epoch, so that there is an epoch before."""
-    arguments = [*SMALL, "--batch-size", "60", "--out", str(tmp_path / "out")]
-    arguments[arguments.index("0.2")] = "1e20"
-    message = refused(capsys, *arguments)
-    assert "in step 1 of epoch 2; lower the learning rate. The last good checkpoint is kept in" in message
-    kept = tmp_path / "out.partial" / "checkpoints"
-    assert str(kept) in message
-    assert any(kept.iterdir())
-    assert "in step 1 of epoch 2" in refused(capsys, *arguments, "--resume")
-    assert "holds a partial run" in refused(capsys, *arguments)
-
-
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_use_is_one_message_and_leaves_nothing(case, tmp_path, capsys):
     arguments, message = WRONG[case]
