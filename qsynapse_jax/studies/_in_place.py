@@ -33,11 +33,12 @@ class InPlaceRule(NamedTuple):
         return any(one.name == option for one in dataclasses.fields(kind))
 
 
+_TWO = ("fast array", "slow array")
 RULES = {
     "sgd": InPlaceRule(rules.AnalogSGD, (1.0,)),
     "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.04), is_open=True),
-    "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), ("fast", "slow")),
-    "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), ("fast", "slow")),
+    "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), _TWO),
+    "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), _TWO),
     "mixed-precision": InPlaceRule(rules.MixedPrecision, (1.0,)),
 }
 # Devices that are a law and nothing else; their numbers are the user's.

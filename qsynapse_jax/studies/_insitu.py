@@ -166,7 +166,7 @@ def _data(config: InsituConfig) -> Dataset:
 
 def _fitting(software: Any, config: InsituConfig) -> Any:
     """A float network whose weights fit between the bounds of the device, and are its weights one for one."""
-    device: Any = config.physical_device()
+    device = config.physical_device()
     bound = min(float(device.w_max), -float(device.w_min))
     for layer in software.layers:
         w = layer.kernel.get_value()
@@ -289,7 +289,7 @@ def _weights(kernel: Any) -> np.ndarray:
 
 def _response(config: InsituConfig) -> dict[str, np.ndarray]:
     """Devices from their lowest conductance up and down again, by one pulse or several between two points."""
-    device: Any = config.physical_device()
+    device = config.physical_device()
     # Soft bounds are approached, not reached: after twice the pulses of the range they are near enough.
     pulses = 2 * float(device.w_max - device.w_min) / float(device.dw_min)
     points = min(_POINTS, max(2, round(pulses)))

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.devices import AbstractPulsed
 from qsynapse_jax.studies._config import check_sizes
 from qsynapse_jax.studies._in_place import RULES, InPlaceRule, build_device, known
 from qsynapse_jax.tile import Tile, analog
 from qsynapse_jax.training import Decaying, sgd
-from qsynapse_jax.training.rules import AbstractRule, PulseTrains
+from qsynapse_jax.training.rules import PulseTrains
 
 ACTIVATIONS = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
 # Presentations between two reads of a row of the fast array, in rules that read one.
@@ -134,8 +133,8 @@ class InsituConfig:
     def array_names(self) -> tuple[str, ...]:
         """What the arrays of a matrix are called, with their gains; of a single one nothing has to be said."""
         gains = self.array_gains
-        names = self._rule.arrays or tuple(f"{k + 1}." for k in range(len(gains)))
-        named = tuple(f"{name} array (gain {gain:g})" for name, gain in zip(names, gains, strict=True))
+        names = self._rule.arrays or tuple(f"array {k + 1}" for k in range(len(gains)))
+        named = tuple(f"{name} (gain {gain:g})" for name, gain in zip(names, gains, strict=True))
         return named if len(gains) > 1 else ("",)
 
     @property
@@ -144,7 +143,7 @@ class InsituConfig:
         arrays = len(self.array_gains)
         return tuple(self.passes * k / arrays for k in range(1, arrays)) if self.switch is None else self.switch
 
-    def learning(self, steps: int) -> tuple[AbstractRule, Any]:
+    def learning(self, steps: int) -> tuple[Decaying, Any]:
         """The rule of the arrays and that of the digital parameters, for so many steps per epoch."""
         options: dict[str, Any] = {}
         if self._rule.has("every"):
@@ -157,7 +156,7 @@ class InsituConfig:
         rule = self._rule.rule(self.learning_rate, **options)
         return Decaying(rule, self.decay, steps), sgd(self.learning_rate, decay=self.decay, every=steps)
 
-    def physical_device(self) -> AbstractPulsed:
+    def physical_device(self) -> Any:
         """The device of every weight."""
         names = ("states", "dw_min", "spread", "asymmetry", "noise")
         return build_device(self.device, {name: getattr(self, name) for name in names})
@@ -171,7 +170,7 @@ class InsituConfig:
 
     def hardware(self) -> list[str]:
         """The physical setting in words: rule, device, wires, tiles."""
-        device: Any = self.physical_device()
+        device = self.physical_device()
         low, high, step = (float(x) for x in (device.w_min, device.w_max, device.dw_min))
         arrays = " and ".join(filter(None, self.array_names)) or "one array"
         spreads = ", ".join(f"{100 * float(getattr(device, name)):.3g} % {words}" for name, words in _SPREADS.items())

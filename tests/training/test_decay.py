@@ -1,5 +1,7 @@
 """Learning rates that fall from epoch to epoch, in digital and in the arrays."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ def test_digital_steps_shrink_by_the_factor_after_every_so_many():
     state, steps = rule.init(jnp.ones(())), []
     for _ in range(5):
         step, state = rule.update(jnp.ones(()), state)
-        steps.append(float(step))
+        steps.append(np.asarray(step))
     np.testing.assert_allclose(steps, [-0.1, -0.1, -0.05, -0.05, -0.025], rtol=1e-6)
     # One object for equal settings, which is compiled once.
     assert T.sgd(0.1, decay=0.5, every=2) is rule
@@ -26,6 +28,7 @@ def test_any_rule_shrinks_likewise_and_its_numbers_stay():
     model = qs.nn.convert(software(), tile())
     rule = T.Decaying(T.rules.OuterSGD(0.1), 0.5, 2)
     x, delta = jnp.ones((1, SIZE[0])), jnp.full((1, SIZE[1]), 0.25)
+    inner: Any = rule.rule
     kernel, state, moved = model.layers[0].kernel, rule.init(model), []
     for _ in range(5):
         before = kernel.weight.get_value()
@@ -33,7 +36,7 @@ def test_any_rule_shrinks_likewise_and_its_numbers_stay():
         moved.append(np.asarray(kernel.weight.get_value() - before))
     expected = -0.25 * np.array([0.1, 0.1, 0.05, 0.05, 0.025])
     np.testing.assert_allclose(moved, np.broadcast_to(expected[:, None, None], (5, *SIZE)), atol=1e-7)
-    assert rule.rule.learning_rate == jnp.float32(0.1)
+    assert inner.learning_rate == jnp.float32(0.1)
 
 
 def test_what_cannot_be():

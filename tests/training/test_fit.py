@@ -133,7 +133,7 @@ def test_a_loss_that_is_no_number_ends_training():
 
 def test_what_diverges_later_leaves_the_epoch_before_with_all_that_was_measured(tmp_path):
     """No checkpoint was due by then. One step per epoch, of which the fourth has no size."""
-    rule = optax.sgd(lambda number: jnp.where(number < 3, 0.1, jnp.nan))
+    rule = optax.sgd(lambda number: jnp.where(jnp.asarray(number) < 3, 0.1, jnp.nan))
     rates = {"key": KEY, "epochs": 5, "batch_size": 20, "rule": rule}
     seen = []
     with pytest.raises(qs.training.DivergedError, match=r"in step 1 of epoch 4; lower the learning rate"):
