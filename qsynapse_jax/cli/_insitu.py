@@ -31,10 +31,12 @@ class Insitu:
 def _draw(result: InsituResult, folder: Path) -> list[str]:
     """The pictures of a run; its table says all that is to say."""
     config, rows, panels = result.config, result.ROWS, {}
+    paths = list(dict.fromkeys(key.rpartition("/")[0] for key in result.weights))
     for number, name in enumerate(config.array_names):
-        for path in dict.fromkeys(key.rpartition("/")[0] for key in result.weights):
+        for place, path in enumerate(paths, 1):
             first, last = (result.weights[f"{path}/{when}"][number] for when in ("first", "last"))
-            panels["\n".join(filter(None, [path, name]))] = first, last
+            matrix = f"matrix {place} of {len(paths)}, {first.shape[0]} x {first.shape[1]}"
+            panels["\n".join(filter(None, [matrix, name]))] = first, last
     pictures = {
         "accuracy": plot.accuracy(
             {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},

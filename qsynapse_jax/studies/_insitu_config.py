@@ -12,8 +12,7 @@ from qsynapse_jax.crossbar import Wires
 from qsynapse_jax.studies._config import check_sizes
 from qsynapse_jax.studies._in_place import RULES, InPlaceRule, build_device, known
 from qsynapse_jax.tile import Tile, analog
-from qsynapse_jax.training import Decaying, sgd
-from qsynapse_jax.training.rules import PulseTrains
+from qsynapse_jax.training import Decaying, rules, sgd
 
 ACTIVATIONS = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}
 # Presentations between two reads of a row of the fast array, in rules that read one.
@@ -152,7 +151,7 @@ class InsituConfig:
             presentations = steps * self.batch_size
             options["switch"] = tuple(max(1, round(presentations * epochs)) for epochs in self.switches)
         if self.train_length is not None:
-            options["trains"] = PulseTrains(length=self.train_length)
+            options["trains"] = rules.PulseTrains(length=self.train_length)
         rule = self._rule.rule(self.learning_rate, **options)
         return Decaying(rule, self.decay, steps), sgd(self.learning_rate, decay=self.decay, every=steps)
 
