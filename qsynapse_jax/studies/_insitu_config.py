@@ -64,7 +64,8 @@ class InsituConfig:
     every: int | None = None
     """Of tiki-taka and agad: presentations between two reads of a row of the fast array; 2 where not given."""
     r_wire: float = 0.0
-    """Resistance of a word-line and of a bit-line segment [ohm]; 0 leaves wires out."""
+    """Resistance of a word-line and of a bit-line segment [ohm]; 0 leaves wires out. Circuits are solved for every
+    batch: give a larger batch size."""
     tile_shape: tuple[int, ...] = (64, 64)
     """Word lines and bit lines of a tile; one number is a square tile."""
     seed: int = 0
