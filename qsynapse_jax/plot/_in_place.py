@@ -30,6 +30,7 @@ def weight_histograms(panels: Mapping[str, tuple[Any, Any]], *, bounds: tuple[fl
             label = "" if number else "bounds of the mean device"
             panel.axvline(bound, color="tab:red", linestyle="--", linewidth=1, label=label)
         panel.set(title=title, xlabel="weight of a device")
+        panel.yaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
     for row in axes:
         row[0].set_ylabel("devices")

@@ -31,7 +31,9 @@ def test_what_is_told_follows_from_the_devices(result):
     assert (result.layers, result.samples, result.devices) == ((64, 4, 10), (60, 500), 296)
     moved = sum(np.sum(result.weights[f"{path}/last"] != result.weights[f"{path}/first"]) for path in PATHS)
     pulses = [epoch.measured["pulses"] for epoch in result.histories["insitu"]]
-    assert moved <= pulses[0] < pulses[1] < pulses[2]
+    # A device moves by its pulses alone; each of them may have been pulsed back.
+    assert 0 < pulses[0] < pulses[1] < pulses[2]
+    assert 0 < moved <= pulses[2]
     assert 0 < result.last["saturated"] < 0.5
     assert 0 <= result.last["cut"] <= 1
     record = result.record(1.0)
