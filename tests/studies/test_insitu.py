@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -62,7 +63,7 @@ class Listening(Progress):
 def test_both_networks_start_from_the_same_weights_and_devices_answer_by_their_law():
     """Uniform devices take all weights of the float network, shrunk to fit; a pulse leads a sixth of what is left."""
     listening = Listening()
-    uniform = InsituConfig(**SMALL | {"epochs": 1}, states=12.0, spread=0.0, asymmetry=0.0)
+    uniform = replace(InsituConfig(**SMALL), epochs=1, states=12.0, spread=0.0, asymmetry=0.0)
     result = run_insitu(uniform, listening)
     software, arrays = listening.first.values()
     assert software == pytest.approx(arrays, rel=1e-5)
