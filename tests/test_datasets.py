@@ -189,6 +189,7 @@ def test_places_in_order(tmp_path, monkeypatch, server):
     assert_is(load("mnist"), env)
     assert_is(load("mnist", folder=tmp_path / "own"), own)
     assert_is(load("fashion-mnist", folder=tmp_path / "own"), own)
+    assert_is(load("fashion", folder=tmp_path / "own"), own)
     # A set short of one file is passed over as a whole, never completed from elsewhere.
     (tmp_path / "env" / "mnist" / FILES[3]).unlink()
     assert_is(load("mnist"), published)

@@ -1,3 +1,3 @@
-"""Command line: `demo`, `train`, `evaluate` for networks, `codesign` for resistors, `solve`, `spice` for a circuit."""
+"""Command line: `demo`, `train`, `evaluate`, `insitu` for networks, `codesign`, `solve`, `spice` for circuits."""
 
 from qsynapse_jax.cli._main import main as main

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ import qsynapse_jax
 from qsynapse_jax.cli._cache import kept_programs
 from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
+from qsynapse_jax.cli._insitu import Insitu
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
 from qsynapse_jax.crossbar import ConvergenceError
 from qsynapse_jax.training import DivergedError
@@ -23,6 +25,7 @@ Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Insitu, tyro.conf.subcommand("insitu")]
     | Annotated[Codesign, tyro.conf.subcommand("codesign")]
     | Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Spice, tyro.conf.subcommand("spice")]
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
                 description=_DESCRIPTION,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
             )
-            with kept_programs(command.cache, lambda text: _say(text, style=None)):
+            with _warnings_in_words(), kept_programs(command.cache, lambda text: _say(text, style=None)):
                 command.run(Console())
         except BrokenPipeError:
             _leave_quietly()
@@ -84,6 +87,22 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _warnings_in_words() -> Iterator[None]:
+    """Meanwhile a warning to the user is a message, without the line of the source that it comes from."""
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, UserWarning):
+                _say(str(message), style="yellow")
+            else:
+                before(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _leave(received: list[int], error: BaseException) -> NoReturn:

@@ -92,7 +92,7 @@ class Bars(Progress):
         self._bars.update(self._task, metric=metric)
         if not self._bars.console.is_terminal:
             text = ", ".join(filter(None, [f"{self._name}: {what}", f"loss {loss:.3f}", metric]))
-            self._bars.console.print(text, highlight=False, markup=False)
+            print_line(self._bars.console, text)
 
 
 def print_table(console: Console, table: TextTable) -> None:

@@ -61,7 +61,7 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
       user's cache, into which they are downloaded, with their sha256 checked, when they are not there.
 
     Args:
-        name: the data set; `"fashion-mnist"` is understood too.
+        name: the data set; `"fashion-mnist"` and `"fashion"` are understood too.
         folder: where the four idx files (`train-images-idx3-ubyte.gz`, ...) of an MNIST-like set lie, the
             only place then looked at. Files of your own in this format are welcome, here and in
             `$QSYNAPSE_DATA`: any number and size of images, classes 0 to 9. Not used by `"digits"`.
@@ -90,6 +90,7 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
 
 def _known(name: str) -> str:
     plain = str(name).replace("-", "_")
+    plain = "fashion_mnist" if plain == "fashion" else plain
     if plain in _NAMES:
         return plain
     close = difflib.get_close_matches(plain.lower(), _NAMES, n=1)

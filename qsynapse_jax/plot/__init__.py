@@ -1,5 +1,7 @@
 """Pictures of what studies found: functions from arrays to a Matplotlib figure, which is imported when one is drawn."""
 
+from qsynapse_jax.plot._in_place import pulse_response as pulse_response
+from qsynapse_jax.plot._in_place import weight_histograms as weight_histograms
 from qsynapse_jax.plot._pictures import accuracy as accuracy
 from qsynapse_jax.plot._pictures import effective_weights as effective_weights
 from qsynapse_jax.plot._pictures import front as front

@@ -21,7 +21,7 @@ def accuracy(
         colors: Matplotlib color by label.
     """
     colors = colors or {}
-    figure, axes = _new_figure(6.4, 4.0)
+    figure, axes = new_figure(6.4, 4.0)
     for label, values in history.items():
         axes.plot(np.arange(1, len(values) + 1), values, ".-", color=colors.get(label), label=label)
     for label, value in (reference or {}).items():
@@ -41,7 +41,7 @@ def ir_drop(v_cell: Any, v_read: float) -> Any:
         v_read: voltage of the drivers [V].
     """
     v_cell = np.asarray(v_cell)
-    figure, axes = _new_figure(6.0, 4.8)
+    figure, axes = new_figure(6.0, 4.8)
     image = axes.imshow(1e3 * v_cell, cmap="viridis", vmin=0, vmax=1e3 * v_read)
     figure.colorbar(image, label="cell voltage [mV]")
     worst = 100 * (1 - v_cell.min() / v_read)
@@ -61,7 +61,7 @@ def effective_weights(panels: Mapping[str, tuple[Any, Any]], *, colors: Any = No
         panels: intended and effective weights in [-1, 1], two arrays of one shape, by title of the panel.
         colors: Matplotlib color by title.
     """
-    figure, axes = _new_figure(4.2 * len(panels), 4.4, 1, len(panels), sharex=True, sharey=True, squeeze=False)
+    figure, axes = new_figure(4.2 * len(panels), 4.4, 1, len(panels), sharex=True, sharey=True, squeeze=False)
     for panel, (title, (intended, effective)) in zip(axes[0], panels.items(), strict=True):
         color = (colors or {}).get(title)
         panel.plot(np.ravel(intended), np.ravel(effective), ".", markersize=2, alpha=0.4, color=color)
@@ -81,7 +81,7 @@ def levels_and_resistors(levels: Mapping[str, Mapping[str, Any]], designs: Mappi
             hold a code, after the gain is taken out; `error`, their root mean square error [LSB].
         designs: branch resistors [ohm], shape (bits,), by name.
     """
-    figure, (left, right) = _new_figure(10.5, 4.2, 1, 2, width_ratios=(3, 2))
+    figure, (left, right) = new_figure(10.5, 4.2, 1, 2, width_ratios=(3, 2))
     colors = {name: f"C{number}" for number, name in enumerate(designs)}
     for name, level in levels.items():
         mean, spread = np.asarray(level["mean"]), np.asarray(level["spread"])
@@ -168,7 +168,7 @@ def speed_up(
         corner: iterations, time of one [s] and switch pulse [s] of a claimed factor, marked by a star.
         published: published pulse counts per cell, whose range is marked.
     """
-    figure, axes = _new_figure(13.0, 4.2, 1, len(t_switch), sharey=True, squeeze=False)
+    figure, axes = new_figure(13.0, 4.2, 1, len(t_switch), sharey=True, squeeze=False)
     panels, least, most = axes[0], min(published), max(published)
     filled = None
     for number, (panel, switch) in enumerate(zip(panels, t_switch, strict=True)):
@@ -202,7 +202,7 @@ def retention(accuracy: Mapping[str, Any], seconds: Any, celsius: Any) -> Any:
         seconds: times since programming [s], shape (times,).
         celsius: temperatures [C], shape (temperatures,).
     """
-    figure, axes = _new_figure(13.0, 4.2, 1, len(celsius), sharey=True, squeeze=False)
+    figure, axes = new_figure(13.0, 4.2, 1, len(celsius), sharey=True, squeeze=False)
     shown = np.asarray(seconds) > 0
     for number, (panel, kept) in enumerate(zip(axes[0], celsius, strict=True)):
         for label, values in accuracy.items():
@@ -227,7 +227,7 @@ def pulse_fit(measured: Any, fitted: Any, *, sweeps: Any = None, label: str = "f
         label: name of the model.
         title: what is shown, in a sentence.
     """
-    figure, rows = _new_figure(8.4, 5.2, 2, 2, sharex="col", sharey="row", height_ratios=(3, 1))
+    figure, rows = new_figure(8.4, 5.2, 2, 2, sharex="col", sharey="row", height_ratios=(3, 1))
     for column, name in enumerate(("up", "down")):
         upper, lower = rows[0][column], rows[1][column]
         data, model = np.asarray(measured[column]), np.asarray(fitted[column])
@@ -247,7 +247,7 @@ def pulse_fit(measured: Any, fitted: Any, *, sweeps: Any = None, label: str = "f
     return figure
 
 
-def _new_figure(width: float, height: float, *panels: int, **options: Any) -> tuple[Any, Any]:
+def new_figure(width: float, height: float, *panels: int, **options: Any) -> tuple[Any, Any]:
     """A Matplotlib figure [inch] without a window, and its axes: one, or an array of (rows, columns)."""
     from matplotlib.figure import Figure
 

@@ -5,6 +5,9 @@ from qsynapse_jax.studies._codesign import run_codesign as run_codesign
 from qsynapse_jax.studies._config import CellConfig as CellConfig
 from qsynapse_jax.studies._config import CodesignConfig as CodesignConfig
 from qsynapse_jax.studies._config import NetworkConfig as NetworkConfig
+from qsynapse_jax.studies._insitu import InsituResult as InsituResult
+from qsynapse_jax.studies._insitu import run_insitu as run_insitu
+from qsynapse_jax.studies._insitu_config import InsituConfig as InsituConfig
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network

@@ -87,7 +87,7 @@ class NetworkConfig:
         for name, value in positive.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"Argument `{name}` must be positive and finite, but is {value}.")
-        _check_sizes(self.hidden_sizes)
+        check_sizes(self.hidden_sizes)
         if len(self.tile_shape) not in (1, 2) or min(self.tile_shape) < 1:
             raise ValueError(f"Argument `tile_shape` must be one or two positive integers, but is {self.tile_shape}.")
         object.__setattr__(self, "tile_shape", (self.tile_shape[0], self.tile_shape[-1]))
@@ -214,7 +214,7 @@ class CodesignConfig:
                 f"Argument `tile_shape` must be one or two integers of at least 2, bit lines even, but is {shape}."
             )
         object.__setattr__(self, "tile_shape", (shape[0], shape[-1]))
-        _check_sizes(self.hidden)
+        check_sizes(self.hidden)
         if self.steps < 1:
             raise ValueError(f"Argument `steps` must be positive, but is {self.steps}.")
         # Built once here, so that what is wrong is said before any work.
@@ -275,7 +275,7 @@ class CodesignConfig:
         ]
 
 
-def _check_sizes(hidden: tuple[int, ...]) -> None:
+def check_sizes(hidden: tuple[int, ...]) -> None:
     """Layers hold at least one unit each."""
     if min(hidden, default=1) < 1:
         raise ValueError(f"Argument `hidden` must hold positive layer sizes, but is {hidden}.")

@@ -131,9 +131,12 @@ def _leave(run: RunFolder, error: BaseException) -> None:
         return
     nothing = not (run.checkpoints.exists() or (run.folder / RECORD).exists())
     may_go_well = not isinstance(error, Exception) or isinstance(error, OSError | RuntimeError | MemoryError)
-    if nothing or not may_go_well or isinstance(error, DivergedError):
+    if nothing or not may_go_well:
         shutil.rmtree(run.folder, ignore_errors=True)
         situation = "Nothing was written."
+    elif isinstance(error, DivergedError):
+        # It would diverge again: what is kept is to be looked at.
+        situation = f"The last good checkpoint is kept in {run.shown / _CHECKPOINTS}; `--overwrite` begins anew."
     else:
         situation = (
             f"What was finished is kept in {run.shown}: give `--resume` to continue, `--overwrite` to begin anew."

@@ -1,12 +1,13 @@
 """Training within a study, and what a study tells while it works."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from qsynapse_jax.datasets import Dataset
-from qsynapse_jax.training import Epoch, Follow, fit
+from qsynapse_jax.training import Epoch, Follow, State, fit
 
 FOLLOW = Follow()
 
@@ -39,8 +40,12 @@ def train(
     batch_size: int,
     learning_rate: float,
     refresh: Follow | str = FOLLOW,
+    rule: Any = None,
+    digital: Any = None,
+    measure: Callable[[State], Mapping[str, float]] | None = None,
+    told: Callable[[Epoch], str] = lambda epoch: f"test {100 * epoch.accuracy:.2f} %",
 ) -> list[Epoch]:
-    """Trains a network in place, from a checkpoint where an interrupted run left one."""
+    """Trains a network in place, from a checkpoint where an interrupted run left one; `told` is said of an epoch."""
     progress.stage(title, epochs * max(1, len(data.x_train) // batch_size))
     return fit(
         network,
@@ -50,8 +55,11 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        rule=rule,
+        digital=digital,
         on_step=progress.step,
-        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, f"test {100 * e.accuracy:.2f} %"),
+        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, told(e)),
+        measure=measure,
         checkpoint=checkpoint,
         checkpoint_seconds=_CHECKPOINT_SECONDS,
         resume=checkpoint is not None,

@@ -3,6 +3,8 @@
 from qsynapse_jax.training import rules as rules
 from qsynapse_jax.training._checkpoint import restore as restore
 from qsynapse_jax.training._checkpoint import save as save
+from qsynapse_jax.training._decay import Decaying as Decaying
+from qsynapse_jax.training._decay import sgd as sgd
 from qsynapse_jax.training._epoch import Metrics as Metrics
 from qsynapse_jax.training._epoch import epoch as epoch
 from qsynapse_jax.training._epoch import pulses as pulses

@@ -224,7 +224,9 @@ def _data(leaf: jax.Array) -> jax.Array:
 
 def _placed(value: np.ndarray, like: jax.Array) -> jax.Array:
     """The number where and as the other one lies: a key of its kind, on its devices."""
-    placed = jax.device_put(value, _data(like).sharding)
+    data = _data(like)
+    # What is bound to its devices is another argument to a compiled program than what is not.
+    placed = jax.device_put(value, data.sharding) if data.committed else jnp.asarray(value)
     if jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(placed, impl=jax.random.key_impl(like))
     return placed

@@ -1,8 +1,8 @@
 """Training with Adam, epoch by epoch, measured, reported and kept on disk."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from qsynapse_jax.training._checkpoint import differences, digest, has_checkpoin
 from qsynapse_jax.training._data import check_samples
 from qsynapse_jax.training._epoch import checked_epoch
 from qsynapse_jax.training._follow import FOLLOW, Follow
-from qsynapse_jax.training._loop import OnStep
+from qsynapse_jax.training._loop import DivergedError, OnStep
 from qsynapse_jax.training._measures import accuracy, cross_entropy
 from qsynapse_jax.training._state import Loss, State, init
 from qsynapse_jax.training.rules import AbstractRule
@@ -26,11 +26,12 @@ from qsynapse_jax.training.rules import AbstractRule
 
 @dataclass(frozen=True)
 class Epoch:
-    """Figures at the end of an epoch: its mean training loss, and the accuracy on held-out data in [0, 1]."""
+    """Figures at the end of an epoch: its mean training loss, the accuracy on held-out data in [0, 1], and more."""
 
     number: int
     loss: float
     accuracy: float
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -48,6 +49,7 @@ def fit(
     loss: Loss = cross_entropy,
     on_step: OnStep | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    measure: Callable[[State], Mapping[str, float]] | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 0.0,
     resume: bool = False,
@@ -71,9 +73,10 @@ def fit(
         on_step: called for every step with its number in the whole run and its loss, a tenth of a second or one step
             late; what it raises ends the epoch after the piece that has run by then.
         on_epoch: called after every epoch with its record.
+        measure: what else is measured of the state after every epoch, by name, for `Epoch.measured`.
         checkpoint: folder for a checkpoint after every epoch; the newest two are kept.
         checkpoint_seconds: least time from one checkpoint to the next [s], each of which takes about 50 ms; the last
-            epoch always has one.
+            epoch always has one, and so has the one before an epoch that diverges.
         resume: continue from the newest checkpoint there, where there is one. The end is the same to the last bit, on
             the same machine, as without interruption.
         refresh: how closely circuits behind wires are followed, as for `init`; the model is always measured exactly.
@@ -110,16 +113,25 @@ def fit(
     elif resume:
         raise ValueError("Argument `checkpoint` must be a folder where `resume` is asked for, but is None.")
     _move(model, state)
-    written = time.monotonic()
+    kept, written = len(history), time.monotonic()
+
+    def keep() -> None:
+        if checkpoint is not None and len(history) > kept:
+            write(state, checkpoint, {"config": config, "history": [asdict(record) for record in history]})
+
     while len(history) < epochs:
-        state, metrics = checked_epoch(state, x, y, batch_size, on_step)
+        try:
+            state, metrics = checked_epoch(state, x, y, batch_size, on_step)
+        except DivergedError:
+            keep()
+            raise
         _move(model, state)
         share = float(accuracy(model, x_test, y_test))
-        history.append(Epoch(len(history) + 1, float(metrics.loss), share))
-        due = time.monotonic() - written >= checkpoint_seconds or len(history) == epochs
-        if checkpoint is not None and due:
-            write(state, checkpoint, {"config": config, "history": [asdict(record) for record in history]})
-            written = time.monotonic()
+        measured = {} if measure is None else dict(measure(state))
+        history.append(Epoch(len(history) + 1, float(metrics.loss), share, measured))
+        if time.monotonic() - written >= checkpoint_seconds or len(history) == epochs:
+            keep()
+            kept, written = len(history), time.monotonic()
         if on_epoch is not None:
             on_epoch(history[-1])
     return history

@@ -67,6 +67,24 @@ def test_a_fit_of_pulses_shows_both_directions_and_the_difference():
     np.testing.assert_allclose(below_right.lines[0].get_ydata(), 0.1)
 
 
+def test_weights_before_and_after_have_bins_around_zero_and_the_bounds():
+    before, after = np.zeros((3, 4)), np.full((3, 4), 0.5)
+    panels = {"layer 0, fast": (before, after), "layer 0, slow": (before, before)}
+    left, right = drawn(plot.weight_histograms(panels, bounds=(-1.0, 0.8)))
+    heights = np.array([bar.get_height() for bar in left.patches[:-1]])
+    assert (heights.argmax(), heights.max(), heights.sum()) == (20, 12, 12)
+    assert [line.get_xdata()[0] for line in left.lines] == [-1.0, 0.8]
+    assert (left.get_title(), right.get_title()) == tuple(panels)
+
+
+def test_the_response_has_a_line_per_device_and_their_mean():
+    g = np.array([[1.0, 3.0], [2.0, 4.0], [1.0, 3.5]]) * 1e-6
+    (axes,) = drawn(plot.pulse_response([0, 10, 20], g, title="How they answer"))
+    np.testing.assert_allclose(axes.lines[2].get_ydata(), [2, 3, 2.25])
+    assert axes.lines[3].get_xdata()[0] == 10
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one device", "their mean"]
+
+
 def test_the_speed_up_has_a_panel_per_switch_time_and_a_star():
     n, t = np.logspace(0, 4, 5), np.logspace(-8, -1, 6)
     level = np.log10(n[:, None, None] * t[None, :, None] / np.array([1e-8, 1e-7]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from qsynapse_jax.studies import Record, find_run, run_folder
+from qsynapse_jax.training import DivergedError
 
 CONFIG = {"cell": {"bits": 3}, "epochs": 2}
 
@@ -172,6 +173,16 @@ def test_an_error_of_the_study_leaves_nothing(tmp_path):
         begin_and_raise(tmp_path / "run", ValueError("diverged"))
     assert caught.value.__notes__ == ["Nothing was written."]
     assert names(tmp_path) == set()
+
+
+def test_what_diverged_keeps_the_last_good_checkpoint_and_says_where(tmp_path):
+    with pytest.raises(DivergedError) as caught:
+        begin_and_raise(tmp_path / "run", DivergedError("diverged", state=None, step=1, loss=0.0))
+    kept = tmp_path / "run.partial" / "checkpoints"
+    assert caught.value.__notes__ == [f"The last good checkpoint is kept in {kept}; `--overwrite` begins anew."]
+    assert (kept / "float").read_text() == "trained"
+    finish(tmp_path / "run", overwrite=True)
+    assert names(tmp_path) == {"run"}
 
 
 def test_a_signal_waits_while_the_run_is_moved(tmp_path, monkeypatch):

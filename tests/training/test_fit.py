@@ -131,6 +131,27 @@ def test_a_loss_that_is_no_number_ends_training():
     assert epochs == []
 
 
+def test_what_diverges_later_leaves_the_epoch_before_with_all_that_was_measured(tmp_path):
+    """No checkpoint was due by then. One step per epoch, of which the fourth has no size."""
+    rule = optax.sgd(lambda number: jnp.where(jnp.asarray(number) < 3, 0.1, jnp.nan))
+    rates = {"key": KEY, "epochs": 5, "batch_size": 20, "rule": rule}
+    seen = []
+    with pytest.raises(qs.training.DivergedError, match=r"in step 1 of epoch 4; lower the learning rate"):
+        fit(
+            software(),
+            samples(),
+            samples(),
+            **rates,
+            on_epoch=seen.append,
+            measure=lambda state: {"steps": float(state.step)},
+            checkpoint=tmp_path,
+            checkpoint_seconds=1e9,
+        )
+    assert [epoch.measured["steps"] for epoch in seen] == [1, 2, 3]
+    state = qs.training.restore(tmp_path, like=qs.training.init(software(), rule, key=KEY))
+    assert int(state.epoch) == 3
+
+
 def test_physical_parameters_are_not_trained():
     network = qs.nn.convert(software(), tile())
     message = r"`wrt` must not catch physical parameters, but it catches layers/0/kernel/tile: .*`codesign\.optimize`"
