@@ -40,10 +40,15 @@ class Tally(eqx.Module):
 
     def after(self, sent: Sent, count: Array, selected: Array) -> "Tally":
         """With one more presentation to the selected array, in which devices received so many pulses."""
+        more = self.and_pulses(count, selected)
+        is_cut = (sent.asked > sent.length).astype(jnp.uint32)
+        return Tally(more.pulses, self.presentations + jnp.uint32(1), self.cut + is_cut, selected)
+
+    def and_pulses(self, count: Array, selected: Array) -> "Tally":
+        """With so many pulses more, which devices of the selected array received apart from presentations."""
         low = self.pulses[0] + count.astype(jnp.uint32)
         pulses = jnp.stack([low, self.pulses[1] + (low < self.pulses[0])])
-        is_cut = (sent.asked > sent.length).astype(jnp.uint32)
-        return Tally(pulses, self.presentations + jnp.uint32(1), self.cut + is_cut, selected)
+        return Tally(pulses, self.presentations, self.cut, selected)
 
 
 class AbstractDescent(AbstractRule):
@@ -122,7 +127,8 @@ class AnalogSGD(AbstractDescent):
         return jnp.zeros((), jnp.int32)
 
 
-def _switches(value: Any) -> tuple[int, ...]:
+def switches(value: Any) -> tuple[int, ...]:
+    """Numbers of presentations in ascending order, or a `ValueError`."""
     numbers = tuple(as_whole(n, "switch", 1) for n in (value if isinstance(value, tuple | list) else (value,)))
     if list(numbers) != sorted(set(numbers)):
         raise ValueError(f"Argument `switch` must be in ascending order, but is {numbers}.")
@@ -146,7 +152,7 @@ class CoarseToFine(AbstractDescent):
     """
 
     learning_rate: Scalar = real("", positive)
-    switch: tuple[int, ...] = eqx.field(static=True, converter=_switches, default=(60_000,))
+    switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=(60_000,))
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 

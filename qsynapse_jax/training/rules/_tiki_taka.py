@@ -78,7 +78,12 @@ class AbstractTransfer(AbstractRule):
         """What a row adds to the hidden steps, apart from lambda_H, and what is remembered of it."""
 
     def init(self, model: nnx.Module) -> Any:
-        return {path: self._begun(kernel) for path, kernel in pulsed_kernels(model, type(self).__name__, 2).items()}
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
+        return {path: self._begun(kernel) for path, kernel in kernels.items()}
+
+    def arrays(self) -> int:
+        """How many arrays a kernel must have, the fast and the slow one first."""
+        return 2
 
     def _begun(self, kernel: Any) -> Moving:
         weight = kernel.device.weight(kernel.devices())
@@ -101,7 +106,7 @@ class AbstractTransfer(AbstractRule):
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
-        kernels = pulsed_kernels(model, type(self).__name__, 2)
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
         rule_state = dict(rule_state)
         for (path, factors), its_key in zip(sorted(outer.items()), jax.random.split(key, len(outer)), strict=True):
             kernel = kernels[path]

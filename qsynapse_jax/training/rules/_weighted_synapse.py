@@ -1,0 +1,46 @@
+"""Two arrays of different gain that learn by the signs of the factors, side by side and without a carry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, PRNGKeyArray
+
+from qsynapse_jax._fields import Scalar, non_negative, probability, real
+from qsynapse_jax.nn import Outer, PulsedKernel
+from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
+from qsynapse_jax.training.rules._arrays import pulsed
+from qsynapse_jax.training.rules._base import AbstractRule
+from qsynapse_jax.training.rules._one_by_one import one_by_one
+from qsynapse_jax.training.rules._trains import PulseTrains
+
+MAJOR, MINOR = 0, 1
+# One pulse a line, which a factor of 1 on both sides always sets.
+_ONE = PulseTrains(length=1)
+
+
+class WeightedSynapse(AbstractRule):
+    minor: Scalar = real("", non_negative, default=0.0)
+    major: Scalar = real("", non_negative, default=0.5)
+    active: Scalar = real("", probability, default=0.5)
+
+    def init(self, model: nnx.Module) -> Any:
+        return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, 2)}
+
+    def update(
+        self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
+    ) -> tuple[nnx.Module, Any]:
+        kernels = pulsed_kernels(model, type(self).__name__, 2)
+        return one_by_one(self._presented, kernels, model, rule_state, outer, key)
+
+    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
+        rows = jnp.where(jnp.abs(x) > self.active * jnp.max(jnp.abs(x)), jnp.sign(x), 0)
+        for array, least in ((MAJOR, self.major), (MINOR, self.minor)):
+            cols = jnp.where(jnp.abs(delta) > least, -jnp.sign(delta), 0)
+            bits, noise = jax.random.split(jax.random.fold_in(key, array))
+            sent = _ONE.send(rows, cols, jnp.ones((), rows.dtype), bits)
+            devices, count = pulsed(kernel.device, devices, array, sent, noise)
+            tally = tally.and_pulses(count, jnp.int32(array)) if array == MAJOR else tally.after(sent, count, jnp.int32(array))
+        return devices, tally
