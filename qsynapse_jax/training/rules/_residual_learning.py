@@ -13,7 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from qsynapse_jax._fields import Scalar, positive, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
-from qsynapse_jax.training.rules._arrays import pulsed
+from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._one_by_one import one_by_one
 from qsynapse_jax.training.rules._trains import PulseTrains
@@ -118,16 +118,17 @@ class ResidualLearning(AbstractRule):
         self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, key: Any
     ) -> tuple[Any, Tally]:
         """One row of an array read, and the same row of another one pulsed."""
-        bits, noise = jax.random.split(key)
+        rounding, noise = jax.random.split(key)
         device, (_, *groups, rows, cols) = kernel.device, jax.tree.leaves(devices)[0].shape
         lines = prod(groups) * rows
         row = ((tally.presentations // self._clocks()[source] - 1) % lines).astype(jnp.int32)
-        place = source * lines + row
-        found = device.weight(
-            jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf.reshape(-1, cols), place, 0, False), devices)
-        )
-        selected = jnp.zeros(lines, found.dtype).at[row].set(1).reshape(*groups, rows)
-        read = jnp.broadcast_to(found, (*groups, cols))
-        sent = self.trains.send(selected, read, self.transfer / device.dw_min, bits)
-        devices, count = pulsed(device, devices, target, sent, noise)
-        return devices, tally.and_pulses(count, target)
+
+        def of_row(leaf: Array) -> Array:
+            return jax.lax.dynamic_index_in_dim(leaf.reshape(-1, cols), source * lines + row, keepdims=False)
+
+        steps = self.transfer / device.dw_min * device.weight(jax.tree.map(of_row, devices))
+        # The row is on throughout, so that each column is rounded for itself.
+        counts = jnp.floor(steps + jax.random.uniform(rounding, steps.shape, steps.dtype)).astype(jnp.int32)
+        # Rows of all arrays are numbered through: which array it is, is known at run time only.
+        devices = row_pulsed(device, devices, 0, target * lines + row, counts, noise)
+        return devices, tally.and_pulses(jnp.sum(jnp.abs(counts)), target)
