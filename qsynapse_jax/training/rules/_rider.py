@@ -19,15 +19,39 @@ REFERENCE = 2
 
 
 class RIDER(AbstractTransfer):
-    """Residual learning with dynamic symmetry-point tracking; with choppers (E-RIDER) where `chopper` is above 0.
+    """Residual learning that tracks the symmetry points of its devices; E-RIDER where `chopper` is above 0.
+
+    A fast array P gathers gradients and drifts towards its symmetry point meanwhile, whichever that is. A running mean Q
+    of what is read of it, kept in digital, follows the symmetry point, and what P is off from it is moved to the slow
+    array W, as in `AbstractTransfer`. A third array holds Q, so that the matrix is
+
+        matrix = W + gamma c (P - Q)
+        P <- P - lambda_A c gradient
+        Q <- Q + memory (P - Q),   W <- W + lambda_H c (P - Q),   row by row
+
+    The sign c is the chopper's: gradients change sign with it and average out in Q, while the drift does not. It is set
+    in the gains of P and Q, which are periphery: `nn.pulsed(..., gains=(gamma, 1.0, gamma))`.
+
+    Where the paper sets the array of Q as a whole when c changes, a row of it is set here when it has been read (by
+    `with_weight`, since weight programming is not part of the rule), and c changes only when all rows have been read.
+    W has the digital buffer of the other transfers, as the paper's experiments have.
+
+    Args:
+        learning_rate, fast_rate, granularity, every, trains: as for `TikiTaka`.
+        chopper: probability that c changes its sign when all rows have been read; 0 is RIDER, which needs a smaller
+            `memory`, since nothing but its slowness keeps gradients out of Q.
+        memory: weight of a read in the running mean; 0 takes symmetry points to be 0.
+
+    Reference: Q. Xiao et al., "Dynamic symmetric point tracking", arXiv 2602.21321, 2026 (algorithms 2 and 3; gamma 0.1,
+        a chopper of 0.05).
     """
 
     learning_rate: Scalar = real("", positive)
     fast_rate: Scalar = real("", positive, default=1.0)
     granularity: Scalar = real("", positive, default=200.0)
     every: int = whole(1, default=1)
-    chopper: Scalar = real("", probability, default=0.1)
-    memory: Scalar = real("", probability, default=0.1)
+    chopper: Scalar = real("", probability, default=0.05)
+    memory: Scalar = real("", probability, default=0.05)
     trains: PulseTrains = eqx.field(default_factory=lambda: PulseTrains(length=5))
 
     def arrays(self) -> int:
@@ -37,10 +61,11 @@ class RIDER(AbstractTransfer):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         model, rule_state = super().update(model, rule_state, outer, key)
-        for path, kernel in pulsed_kernels(model, type(self).__name__, 3).items():
-            gains = kernel.gains.get_value()
-            sign = rule_state[path].chopper.reshape(-1)[0]
-            kernel.gains.set_value(jnp.abs(gains) * jnp.stack([sign, jnp.ones_like(sign), -sign]))
+        for path, kernel in pulsed_kernels(model, type(self).__name__, self.arrays()).items():
+            gains = jnp.abs(kernel.gains.get_value())
+            # All rows have one sign.
+            sign = rule_state[path].chopper.reshape(-1)[0].astype(gains.dtype)
+            kernel.gains.set_value(gains.at[FAST].multiply(sign).at[REFERENCE].multiply(-sign))
         return model, rule_state
 
     def gathered(self, read: Read, key: PRNGKeyArray) -> tuple[Float[Array, " cols"], Read]:
@@ -52,20 +77,21 @@ class RIDER(AbstractTransfer):
         lines, cols = memory.chopper.size, memory.hidden.shape[-1]
         row = memory.moved % lines
         devices, memory = super()._transferred(device, devices, memory, scale, moving)
-        # The reference array is set to what is known of the row by now.
-        place = row + REFERENCE * lines
-        known = jax.lax.dynamic_index_in_dim(memory.reference.reshape(-1, cols), row, 0, False)
-        here = jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf.reshape(-1, cols), place, 0, False), devices
-        )
-        there = device.moving(device.with_weight(here, known, key=setting))
-        moved = jax.tree.map(
-            lambda leaf, new: jax.lax.dynamic_update_index_in_dim(leaf.reshape(-1, cols), new, place, 0).reshape(
-                leaf.shape
-            ),
-            device.moving(devices),
-            there,
-        )
-        devices = eqx.tree_at(device.moving, devices, moved)
+        known = jax.lax.dynamic_index_in_dim(memory.reference.reshape(-1, cols), row, keepdims=False)
+        devices = row_set(device, devices, row + REFERENCE * lines, known, setting)
         flip = (row == lines - 1) & (jax.random.uniform(chopping, ()) < self.chopper)
         return devices, eqx.tree_at(lambda m: m.chopper, memory, jnp.where(flip, -memory.chopper, memory.chopper))
+
+
+def row_set(device: Any, devices: Any, place: Array, weight: Float[Array, " cols"], key: PRNGKeyArray) -> Any:
+    """Devices of several arrays of which one row, counted through all arrays, was set to weights by other means."""
+    cols = len(weight)
+
+    def of_row(leaf: Array) -> Array:
+        return jax.lax.dynamic_index_in_dim(leaf.reshape(-1, cols), place, keepdims=False)
+
+    def put(leaf: Array, new: Array) -> Array:
+        return jax.lax.dynamic_update_index_in_dim(leaf.reshape(-1, cols), new, place, 0).reshape(leaf.shape)
+
+    after = device.moving(device.with_weight(jax.tree.map(of_row, devices), weight, key=key))
+    return eqx.tree_at(device.moving, devices, jax.tree.map(put, device.moving(devices), after))

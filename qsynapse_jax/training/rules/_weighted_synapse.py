@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, PRNGKeyArray
 
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Scalar, non_negative, probability, real
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
@@ -26,6 +27,13 @@ class WeightedSynapse(AbstractRule):
     major: Scalar = real("", non_negative, default=0.5)
     active: Scalar = real("", probability, default=0.5)
 
+    def __check_init__(self):
+        if is_concrete(self.minor, self.major) and not self.major >= self.minor:
+            raise ValueError(
+                f"Argument `major` must be at least `minor` = {self.minor:g}, but is {self.major:g}: the minor array is "
+                "updated wherever the major one is."
+            )
+
     def init(self, model: nnx.Module) -> Any:
         return {path: Tally.zero() for path in pulsed_kernels(model, type(self).__name__, 2)}
 
@@ -36,11 +44,12 @@ class WeightedSynapse(AbstractRule):
         return one_by_one(self._presented, kernels, model, rule_state, outer, key)
 
     def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
-        rows = jnp.where(jnp.abs(x) > self.active * jnp.max(jnp.abs(x)), jnp.sign(x), 0)
+        rows = jnp.where(jnp.abs(x) >= self.active * jnp.max(jnp.abs(x)), jnp.sign(x), 0)
         for array, least in ((MAJOR, self.major), (MINOR, self.minor)):
             cols = jnp.where(jnp.abs(delta) > least, -jnp.sign(delta), 0)
             bits, noise = jax.random.split(jax.random.fold_in(key, array))
             sent = _ONE.send(rows, cols, jnp.ones((), rows.dtype), bits)
             devices, count = pulsed(kernel.device, devices, array, sent, noise)
-            tally = tally.and_pulses(count, jnp.int32(array)) if array == MAJOR else tally.after(sent, count, jnp.int32(array))
+            selected = jnp.int32(array)
+            tally = tally.and_pulses(count, selected) if array == MAJOR else tally.after(sent, count, selected)
         return devices, tally
