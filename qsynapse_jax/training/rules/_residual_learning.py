@@ -30,10 +30,12 @@ class ResidualLearning(AbstractRule):
         W_0 <- W_0 - learning_rate gradient                   every presentation
         W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations
 
-    All of it is pulses: the finest array W_0 receives both factors of every presentation; of the others one row is read
-    at a time, and what is found is sent to the same row of the next array as pulse trains, which round it at random.
-    Nothing is kept in digital. Where the finest array is at its symmetry point, which must be its weight 0, nothing
-    more is left to learn.
+    The finest array W_0 receives both factors of every presentation as pulse trains. Of every array one row is read at
+    a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random: nothing is
+    kept in digital. At weight 0 nothing is handed on, so symmetry points should lie there, but those of the coarsest.
+
+    Two conditions: a step of an array, gain times `dw_min`, is within the range of the next finer one; and between two
+    reads of a row, `every rows` presentations, the finest array has come to terms with the step before.
 
     With two arrays it is Tiki-Taka version 1: A is the finest, C the other, `nn.pulsed(..., gains=(gamma, 1.0))`.
 
@@ -49,11 +51,14 @@ class ResidualLearning(AbstractRule):
         switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
             The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
         schedule: factor of the learning rate for the number of presentations until then; `None` is 1. Static.
-        trains: how factors and reads become pulses.
+        trains: how factors become pulses.
 
-    Reference: J. Li et al., arXiv 2510.02516, 2025 (algorithm 1; on MNIST gamma = 0.5, `every=2`, `slower=5`, `transfer`
-        0.1 and more, a gamma of one over the states by its theory); T. Gokmen and W. Haensch, Front. Neurosci. 14:103,
-        2020, doi 10.3389/fnins.2020.00103 (two arrays).
+    Raises:
+        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a model with other arrays.
+
+    Reference: J. Li et al., arXiv 2510.02516, 2025 (algorithm 1; on MNIST gamma 0.5, `every=2`, `slower=5`, `transfer`
+        0.1 and more; gamma is best near one over the number of states); T. Gokmen and W. Haensch, Front. Neurosci.
+        14:103, 2020, doi 10.3389/fnins.2020.00103 (two arrays).
     """
 
     learning_rate: Scalar = real("", positive)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qsynapse_jax._fields import Scalar, positive, probability, real, whole
 from qsynapse_jax.nn import Outer
 from qsynapse_jax.training.rules._analog_sgd import pulsed_kernels
-from qsynapse_jax.training.rules._tiki_taka import FAST, SLOW, AbstractTransfer, Moving, Read
+from qsynapse_jax.training.rules._tiki_taka import FAST, AbstractTransfer, Moving, Read
 from qsynapse_jax.training.rules._trains import PulseTrains
 
 REFERENCE = 2
@@ -21,8 +21,8 @@ REFERENCE = 2
 class RIDER(AbstractTransfer):
     """Residual learning that tracks the symmetry points of its devices; E-RIDER where `chopper` is above 0.
 
-    A fast array P gathers gradients and drifts towards its symmetry point meanwhile, whichever that is. A running mean Q
-    of what is read of it, kept in digital, follows the symmetry point, and what P is off from it is moved to the slow
+    A fast array P gathers gradients and drifts towards its symmetry point meanwhile, whichever that is. A running mean
+    Q of what is read of it, kept in digital, follows the symmetry point, and what P is off from it is moved to the slow
     array W, as in `AbstractTransfer`. A third array holds Q, so that the matrix is
 
         matrix = W + gamma c (P - Q)
@@ -42,8 +42,8 @@ class RIDER(AbstractTransfer):
             `memory`, since nothing but its slowness keeps gradients out of Q.
         memory: weight of a read in the running mean; 0 takes symmetry points to be 0.
 
-    Reference: Q. Xiao et al., "Dynamic symmetric point tracking", arXiv 2602.21321, 2026 (algorithms 2 and 3; gamma 0.1,
-        a chopper of 0.05).
+    Reference: Q. Xiao et al., "Dynamic symmetric point tracking", arXiv 2602.21321, 2026 (algorithms 2 and 3; gamma
+        0.1, a chopper of 0.05).
     """
 
     learning_rate: Scalar = real("", positive)

@@ -23,15 +23,40 @@ _ONE = PulseTrains(length=1)
 
 
 class WeightedSynapse(AbstractRule):
-    minor: Scalar = real("", non_negative, default=0.0)
-    major: Scalar = real("", non_negative, default=0.5)
-    active: Scalar = real("", probability, default=0.5)
+    """The weighted synapse without a carry: sign descent in two arrays, the major one where errors are large.
+
+        minor:  w <- w - dw sign(x) sign(d)   where |x| >= active max|x| and |d| > minor
+        major:  likewise                      where |d| > major as well
+
+    A presentation is one pulse for each array, on all of its lines at once; gains say how much it counts, the major
+    array first: `nn.pulsed(..., gains=(1.0, 0.1))`. So updates have two sizes, where sign descent has one. What a minor
+    device at its bound cannot hold is not handed on: there is no carry.
+
+    A reconstruction: the paper's abstract names major and minor synapses of different gain, sign descent in parallel,
+    and no carry where the minor one saturates. Which updates go to which, and the thresholds, are a choice made here.
+
+    Args:
+        minor: errors above it move the minor array; 0 is all of them. In units of the derivative of the loss in the
+            outputs of the matrix: where a batch has a mean loss, that falls with its size.
+        major: errors above it move the major array too, likewise.
+        active: part of the largest input from which on a row takes part, 0 to 1.
+
+    Raises:
+        ValueError: numbers out of range; `major` below `minor`; a model without two arrays of devices per layer.
+
+    Reference: Y. Liao et al., "Weighted synapses without carry operations for RRAM-based neuromorphic systems", Front.
+        Neurosci. 12:167, 2018, doi 10.3389/fnins.2018.00167.
+    """
+
+    minor: Scalar = real("", non_negative, default=0.1)
+    major: Scalar = real("", non_negative, default=0.3)
+    active: Scalar = real("", probability, default=0.7)
 
     def __check_init__(self):
         if is_concrete(self.minor, self.major) and not self.major >= self.minor:
             raise ValueError(
-                f"Argument `major` must be at least `minor` = {self.minor:g}, but is {self.major:g}: the minor array is "
-                "updated wherever the major one is."
+                f"Argument `major` must be at least `minor` = {self.minor:g}, but is {self.major:g}: the minor array "
+                "is updated wherever the major one is."
             )
 
     def init(self, model: nnx.Module) -> Any:
