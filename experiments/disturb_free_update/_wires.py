@@ -64,4 +64,3 @@ def update(r: float, lines: int, bias: str, v: float, share: float, patterns: in
         return np.where(count > 0, (values * where).sum(0) / np.maximum(count, 1), np.nan)
 
     return Update(mean(v_cell, met), mean(change / nominal, met), mean(change / nominal, half))
-

@@ -76,8 +76,8 @@ def main(folder: Path, *, quick: bool) -> Record:
         tables={"states": _table(config, found)},
         data={f"{name}/{what}": np.array(runs)[..., k] for name, runs in found.items() for k, what in enumerate(_WHAT)},
         notes=[
-            "Devices have constant steps. The rule of selection is a reconstruction: the abstract of the paper says that "
-            "one array is selected, not when.",
+            "Devices have constant steps. The rule of selection is a reconstruction: "
+            "the abstract of the paper says that one array is selected, not when.",
         ],
     )
     draw(record, folder)

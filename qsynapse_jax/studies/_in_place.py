@@ -39,6 +39,8 @@ RULES = {
     "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.04), is_open=True),
     "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), _TWO),
     "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), _TWO),
+    "residual": InPlaceRule(rules.ResidualLearning, (0.1, 1.0), ("finest array", "coarsest array")),
+    "rider": InPlaceRule(rules.RIDER, (0.1, 1.0, 0.1), ("fast array", "slow array", "reference array")),
     "mixed-precision": InPlaceRule(rules.MixedPrecision, (1.0,)),
 }
 # Devices that are a law and nothing else; their numbers are the user's.

@@ -40,18 +40,15 @@ class Tally(eqx.Module):
 
     def after(self, sent: Sent, counts: Int[Array, " n"], selected: Array) -> "Tally":
         """With n more presentations, the last one to the selected array, in which devices received so many pulses."""
-        # In 64 bits: pulses of one presentation fit in 31.
-        low, high = self.pulses
-        n = len(counts)
-
-        def added(number: Array, pulses: tuple[Array, Array]) -> tuple[Array, Array]:
-            low, high = pulses
-            more = low + counts[number].astype(jnp.uint32)
-            return more, high + (more < low)
-
-        low, high = jax.lax.fori_loop(0, n, added, (low, high))
+        more = jax.lax.fori_loop(0, len(counts), lambda k, tally: tally.and_pulses(counts[k], selected), self)
         is_cut = jnp.sum(sent.asked > sent.length, dtype=jnp.uint32)
-        return Tally(jnp.stack([low, high]), self.presentations + jnp.uint32(n), self.cut + is_cut, selected)
+        return Tally(more.pulses, self.presentations + jnp.uint32(len(counts)), self.cut + is_cut, selected)
+
+    def and_pulses(self, count: Array, selected: Array) -> "Tally":
+        """With so many pulses more, which devices of the selected array received apart from presentations."""
+        low = self.pulses[0] + count.astype(jnp.uint32)
+        pulses = jnp.stack([low, self.pulses[1] + (low < self.pulses[0])])
+        return Tally(pulses, self.presentations, self.cut, jnp.asarray(selected, jnp.int32))
 
 
 class AbstractDescent(AbstractRule):
@@ -134,7 +131,8 @@ class AnalogSGD(AbstractDescent):
         return jnp.zeros(presentations.shape, jnp.int32)
 
 
-def _switches(value: Any) -> tuple[int, ...]:
+def switches(value: Any) -> tuple[int, ...]:
+    """Numbers of presentations in ascending order, or a `ValueError`."""
     numbers = tuple(as_whole(n, "switch", 1) for n in (value if isinstance(value, tuple | list) else (value,)))
     if list(numbers) != sorted(set(numbers)):
         raise ValueError(f"Argument `switch` must be in ascending order, but is {numbers}.")
@@ -158,7 +156,7 @@ class CoarseToFine(AbstractDescent):
     """
 
     learning_rate: Scalar = real("", positive)
-    switch: tuple[int, ...] = eqx.field(static=True, converter=_switches, default=(60_000,))
+    switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=(60_000,))
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 

@@ -1,12 +1,13 @@
 """An array of devices under pulse trains: only rows that were pulsed are touched."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax.devices import AbstractPulsed
 from qsynapse_jax.training.rules._half_select import HalfSelect
@@ -94,20 +95,35 @@ def _half_selected(
     return jax.lax.fori_loop(0, len(keys), one, devices)
 
 
+def row_read(device: AbstractPulsed, devices: Any, place: Any, key: PRNGKeyArray) -> Float[Array, " cols"]:
+    """Weights that a read of one row finds, with its noise; rows are counted through all arrays."""
+    row = _row(devices, place)
+    slope = (device.g_max - device.g_min) / (device.w_max - device.w_min)
+    return device.weight(row) + (device.read(row, key=key) - device.conductance(row)) / slope
+
+
+def _row(devices: Any, place: Any) -> Any:
+    def of_row(leaf: Array) -> Array:
+        return jax.lax.dynamic_index_in_dim(leaf.reshape(-1, leaf.shape[-1]), place, keepdims=False)
+
+    return jax.tree.map(of_row, devices)
+
+
 def row_pulsed(device: AbstractPulsed, devices: Any, array: int, row: Array, counts: Array, key: PRNGKeyArray) -> Any:
     """Devices of several arrays after so many pulses to each device of one row of one of them."""
-    shape = jax.tree.leaves(devices)[0].shape
-    place = row + array * prod(shape[1:-1])
+    place = row + array * prod(jax.tree.leaves(devices)[0].shape[1:-1])
+    return _row_moved(device, devices, place, lambda row: device.pulse(row, counts, key=key))
 
-    def of_row(leaf: Array) -> Array:
-        return jax.lax.dynamic_index_in_dim(leaf.reshape(-1, shape[-1]), place, keepdims=False)
 
-    after = device.moving(device.pulse(jax.tree.map(of_row, devices), counts, key=key))
-    moving = jax.tree.map(
-        lambda leaf, new: jax.lax.dynamic_update_index_in_dim(leaf.reshape(-1, shape[-1]), new, place, 0).reshape(
-            shape
-        ),
-        device.moving(devices),
-        after,
-    )
-    return eqx.tree_at(device.moving, devices, moving)
+def row_set(device: Any, devices: Any, place: Any, weight: Float[Array, " cols"], key: PRNGKeyArray) -> Any:
+    """Devices of several arrays of which one row, counted through all arrays, was set to weights by other means."""
+    return _row_moved(device, devices, place, lambda row: device.with_weight(row, weight, key=key))
+
+
+def _row_moved(device: AbstractPulsed, devices: Any, place: Any, move: Callable[[Any], Any]) -> Any:
+    def put(leaf: Array, new: Array) -> Array:
+        by_row = leaf.reshape(-1, leaf.shape[-1])
+        return jax.lax.dynamic_update_index_in_dim(by_row, new, place, 0).reshape(leaf.shape)
+
+    after = device.moving(move(_row(devices, place)))
+    return eqx.tree_at(device.moving, devices, jax.tree.map(put, device.moving(devices), after))

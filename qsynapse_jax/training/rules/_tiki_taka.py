@@ -11,10 +11,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax._fields import Scalar, positive, probability, real, whole
-from qsynapse_jax.nn import Outer
+from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
-from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed
+from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed, row_read
 from qsynapse_jax.training.rules._base import AbstractRule
+from qsynapse_jax.training.rules._one_by_one import one_by_one
 from qsynapse_jax.training.rules._trains import PulseTrains
 
 FAST, SLOW = 0, 1
@@ -78,7 +79,12 @@ class AbstractTransfer(AbstractRule):
         """What a row adds to the hidden steps, apart from lambda_H, and what is remembered of it."""
 
     def init(self, model: nnx.Module) -> Any:
-        return {path: self._begun(kernel) for path, kernel in pulsed_kernels(model, type(self).__name__, 2).items()}
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
+        return {path: self._begun(kernel) for path, kernel in kernels.items()}
+
+    def arrays(self) -> int:
+        """How many arrays a kernel must have, the fast and the slow one first."""
+        return 2
 
     def _begun(self, kernel: Any) -> Moving:
         weight = kernel.device.weight(kernel.devices())
@@ -101,20 +107,12 @@ class AbstractTransfer(AbstractRule):
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
-        kernels = pulsed_kernels(model, type(self).__name__, 2)
-        rule_state = dict(rule_state)
-        for (path, factors), its_key in zip(sorted(outer.items()), jax.random.split(key, len(outer)), strict=True):
-            kernel = kernels[path]
-            device, keys = kernel.device, jax.random.split(its_key, len(factors.x))
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
 
-            def present(carry: Any, item: Any, device: Any = device) -> tuple[Any, None]:
-                return self._presented(device, *carry, *item), None
+        def present(kernel: PulsedKernel, *carry_and_item: Any) -> Any:
+            return self._presented(kernel.device, *carry_and_item)
 
-            (devices, rule_state[path]), _ = jax.lax.scan(
-                present, (kernel.devices(), rule_state[path]), (*factors, keys)
-            )
-            kernel.set_devices(devices)
-        return model, rule_state
+        return one_by_one(present, kernels, model, rule_state, outer, key)
 
     def _presented(self, device: Any, devices: Any, memory: Moving, x: Array, delta: Array, key: Any) -> Any:
         bits, noise, moving = jax.random.split(key, 3)
@@ -142,8 +140,8 @@ class AbstractTransfer(AbstractRule):
 
     def _transferred(self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any) -> Any:
         """One row of the fast array read, and whole steps sent to the slow one."""
-        chopping, pulsing = jax.random.split(key)
-        cols, rows = memory.hidden.shape[-1], memory.chopper.size
+        chopping, pulsing, reading = jax.random.split(key, 3)
+        rows = memory.chopper.size
         row = memory.moved % rows
 
         def of_row(leaf: Array) -> Array:
@@ -153,9 +151,9 @@ class AbstractTransfer(AbstractRule):
             by_row = leaf.reshape(rows, *leaf.shape[memory.chopper.ndim :])
             return jax.lax.dynamic_update_index_in_dim(by_row, value, row, 0).reshape(leaf.shape)
 
-        fast = jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf.reshape(-1, cols), row, 0, False), devices)
+        fast = row_read(device, devices, row, reading)
         kept = (memory.chopper, memory.reference, memory.mean)
-        found, read = self.gathered(Read(device.weight(fast), *map(of_row, kept)), chopping)
+        found, read = self.gathered(Read(fast, *map(of_row, kept)), chopping)
         hidden = of_row(memory.hidden) + scale.astype(found.dtype) * found
         steps = jnp.trunc(hidden)
         devices = row_pulsed(device, devices, SLOW, row, steps.astype(jnp.int32), pulsing)

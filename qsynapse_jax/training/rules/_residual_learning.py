@@ -1,0 +1,136 @@
+"""Any number of arrays per matrix: each one learns what the coarser ones leave, and hands it on to the next coarser."""
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from qsynapse_jax._fields import Scalar, positive, real, whole
+from qsynapse_jax.nn import Outer, PulsedKernel
+from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
+from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed, row_read
+from qsynapse_jax.training.rules._base import AbstractRule
+from qsynapse_jax.training.rules._one_by_one import one_by_one
+from qsynapse_jax.training.rules._trains import PulseTrains
+
+FINEST = 0
+# Presentations are counted in 32 bits: an array on a slower clock than this is never read.
+_NEVER = 2**32 - 1
+
+
+class ResidualLearning(AbstractRule):
+    """Multi-tile residual learning: every array learns what the coarser ones leave, on a faster clock than theirs.
+
+        matrix = sum over n of gains[n] W_n,   gains ascending, e.g. (gamma^2, gamma, 1)
+        W_0 <- W_0 - learning_rate gradient                   every presentation
+        W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations
+
+    The finest array W_0 receives both factors of every presentation as pulse trains. Of every array one row is read at
+    a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random: nothing is
+    kept in digital. At weight 0 nothing is handed on, so symmetry points should lie there, but those of the coarsest.
+
+    Two conditions: a step of an array, gain times `dw_min`, is within the range of the next finer one; and between two
+    reads of a row, `every rows` presentations, the finest array has come to terms with the step before.
+
+    With two arrays it is Tiki-Taka version 1: A is the finest, C the other, `nn.pulsed(..., gains=(gamma, 1.0))`.
+
+    A warm start, where `switch` is not empty, hands on what the finest array holds to the coarsest one first, then to
+    the next finer, before the clocks begin; the arrays in between stay as they are.
+
+    Args:
+        learning_rate: of the finest array, in units of its own weights, whatever its gain.
+        transfer: part of what is read that the next array moves by.
+        arrays: how many, finest first. Static.
+        every: presentations between two reads of the finest array. Static.
+        slower: how much slower the clock of every next array is. Static.
+        switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
+            The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
+        schedule: factor of the learning rate for the number of presentations until then; `None` is 1. Static.
+        trains: how factors become pulses.
+
+    Raises:
+        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a model with other arrays.
+
+    Reference: J. Li et al., arXiv 2510.02516, 2025 (algorithm 1; on MNIST gamma 0.5, `every=2`, `slower=5`, `transfer`
+        0.1 and more; gamma is best near one over the number of states); T. Gokmen and W. Haensch, Front. Neurosci.
+        14:103, 2020, doi 10.3389/fnins.2020.00103 (two arrays).
+    """
+
+    learning_rate: Scalar = real("", positive)
+    transfer: Scalar = real("", positive, default=0.1)
+    arrays: int = whole(2, default=2)
+    every: int = whole(1, default=2)
+    slower: int = whole(1, default=5)
+    switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
+    schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
+    trains: PulseTrains = eqx.field(default_factory=PulseTrains)
+
+    def __check_init__(self):
+        if len(self.switch) >= self.arrays:
+            raise ValueError(
+                f"Argument `switch` must hold {self.arrays - 1} numbers at most, one for every array but the finest, "
+                f"but is {self.switch}."
+            )
+
+    def init(self, model: nnx.Module) -> Any:
+        return {path: Tally.zero() for path in self._kernels(model)}
+
+    def remark(self, rule_state: Any) -> str:
+        return told(list(rule_state.values()), self.trains.length, "the learning rate")
+
+    def update(
+        self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
+    ) -> tuple[nnx.Module, Any]:
+        return one_by_one(self._presented, self._kernels(model), model, rule_state, outer, key)
+
+    def _kernels(self, model: nnx.Module) -> dict[str, PulsedKernel]:
+        return pulsed_kernels(model, type(self).__name__, self.arrays)
+
+    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
+        bits, noise, moving = jax.random.split(key, 3)
+        device = kernel.device
+        rate = self.learning_rate / device.dw_min
+        if self.schedule is not None:
+            rate = rate * self.schedule(tally.presentations)
+        sent = self.trains.send(x, -delta, rate, bits)
+        devices, count = pulsed(device, devices, FINEST, sent, noise, self.trains)
+        tally = tally.after(sent, count[None], jnp.int32(FINEST))
+        due, shift = self._due(tally.presentations)
+
+        def hand_on(source: Array, carry: tuple[Any, Tally]) -> tuple[Any, Tally]:
+            return self._handed_on(kernel, *carry, source, source + shift, jax.random.fold_in(moving, source))
+
+        # A loop of as many steps as arrays are due, since around a condition all devices would be copied.
+        return jax.lax.fori_loop(0, due, hand_on, (devices, tally))
+
+    def _due(self, presentations: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
+        """How many arrays are read after a presentation, finest first, and how far from each the next one is."""
+        # The clock of an array divides the next one's, so that the arrays due are always the first ones.
+        due = jnp.sum(presentations % self._clocks() == 0, dtype=jnp.int32)
+        stage = jnp.sum(presentations > jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
+        is_warm = stage == len(self.switch)
+        return jnp.where(is_warm, due, jnp.minimum(due, 1)), jnp.where(is_warm, 1, self.arrays - 1 - stage)
+
+    def _clocks(self) -> Array:
+        return jnp.asarray([min(self.every * self.slower**n, _NEVER) for n in range(self.arrays - 1)], jnp.uint32)
+
+    def _handed_on(
+        self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, key: Any
+    ) -> tuple[Any, Tally]:
+        """One row of an array read, and the same row of another one pulsed."""
+        rounding, noise, reading = jax.random.split(key, 3)
+        device, (_, *groups, rows, _) = kernel.device, jax.tree.leaves(devices)[0].shape
+        lines = prod(groups) * rows
+        row = ((tally.presentations // self._clocks()[source] - 1) % lines).astype(jnp.int32)
+
+        steps = self.transfer / device.dw_min * row_read(device, devices, source * lines + row, reading)
+        # The row is on throughout, so that each column is rounded for itself.
+        counts = jnp.floor(steps + jax.random.uniform(rounding, steps.shape, steps.dtype)).astype(jnp.int32)
+        # Rows of all arrays are numbered through: which array it is, is known at run time only.
+        devices = row_pulsed(device, devices, 0, target * lines + row, counts, noise)
+        return devices, tally.and_pulses(jnp.sum(jnp.abs(counts)), target)
