@@ -20,17 +20,19 @@ class InPlaceRule(NamedTuple):
         gains: of the arrays of a matrix, unless others are given.
         arrays: what the arrays are called, where they have names.
         is_open: whether there may be more arrays than that.
+        unused: arguments of the class that are left at their defaults.
     """
 
     rule: Callable[..., Any]
     gains: tuple[float, ...]
     arrays: tuple[str, ...] = ()
     is_open: bool = False
+    unused: tuple[str, ...] = ()
 
     def has(self, option: str) -> bool:
         """Whether the rule has an argument of that name."""
         kind: Any = self.rule
-        return any(one.name == option for one in dataclasses.fields(kind))
+        return any(one.name == option for one in dataclasses.fields(kind)) and option not in self.unused
 
 
 _TWO = ("fast array", "slow array")
@@ -39,7 +41,7 @@ RULES = {
     "coarse-to-fine": InPlaceRule(rules.CoarseToFine, (1.0, 0.04), is_open=True),
     "tiki-taka": InPlaceRule(rules.TikiTaka, (0.0, 1.0), _TWO),
     "agad": InPlaceRule(rules.AGAD, (0.0, 1.0), _TWO),
-    "residual": InPlaceRule(rules.ResidualLearning, (0.1, 1.0), ("finest array", "coarsest array")),
+    "residual": InPlaceRule(rules.ResidualLearning, (0.1, 1.0), is_open=True, unused=("switch",)),
     "rider": InPlaceRule(rules.RIDER, (0.1, 1.0, 0.1), ("fast array", "slow array", "reference array")),
     "mixed-precision": InPlaceRule(rules.MixedPrecision, (1.0,)),
 }

@@ -24,7 +24,8 @@ class InsituConfig:
     """Train a network inside its arrays: every device is moved by pulses, as a learning rule sends them."""
 
     rule: str = "agad"
-    """Learning rule: sgd, coarse-to-fine (the hybrid synapse), tiki-taka, agad or mixed-precision."""
+    """Learning rule: sgd, coarse-to-fine (the hybrid synapse), tiki-taka, agad, residual (finest array first), rider or
+    mixed-precision."""
     device: str = "soft-bounds"
     """Device of every weight: a law (soft-bounds, linear, constant, exponential, power), a preset (cmo-hfox,
     cmo-hfox-skewed, cmo-hfox-symmetric, mo-tiox, reram-es, reram-sb, reram-array-om, reram-array-hfo2, ecram,
@@ -62,7 +63,8 @@ class InsituConfig:
     switch: tuple[float, ...] | None = None
     """Of coarse-to-fine: epochs after which the next array learns; equal parts of the run where not given."""
     every: int | None = None
-    """Of tiki-taka and agad: presentations between two reads of a row of the fast array; 2 where not given."""
+    """Of tiki-taka, agad, residual and rider: presentations between two reads of a row of the fast array; 2 where not
+    given."""
     r_wire: float = 0.0
     """Resistance of a word-line and of a bit-line segment [ohm]; 0 leaves wires out. Circuits are solved for every
     batch: give a larger batch size."""
@@ -146,6 +148,8 @@ class InsituConfig:
     def learning(self, steps: int) -> tuple[Decaying, Any]:
         """The rule of the arrays and that of the digital parameters, for so many steps per epoch."""
         options: dict[str, Any] = {}
+        if self._rule.has("arrays"):
+            options["arrays"] = len(self.array_gains)
         if self._rule.has("every"):
             options["every"] = self.every or _EVERY
         if self._rule.has("switch"):
