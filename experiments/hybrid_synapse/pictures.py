@@ -22,24 +22,21 @@ def draw(record: Record, folder: Path) -> None:
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    states = sorted({int(name.split("/")[1]) for name in record.data if name.startswith("hybrid/")})
-    longest = max(states, key=lambda n: record.data[f"hybrid/{n}/accuracy"].shape[1])
+    states = sorted({int(name.split("/")[1]) for name in record.data if name.count("/") == 2})
     for way, (label, color) in _STYLES.items():
-        accuracy = record.data[f"{way}/accuracy" if way == "software" else f"{way}/{longest}/accuracy"]
+        accuracy = record.data[f"{way}/accuracy"]
         _band(left, np.arange(1, accuracy.shape[1] + 1), accuracy.T, label=label, color=color)
         if way != "software":
             last = np.array([record.data[f"{way}/{n}/accuracy"][:, -1] for n in states])
             _band(right, states, last, label=label, color=color)
     switch = len(record.config["coarse"]) if isinstance(record.config, dict) else len(record.config.coarse)
     left.axvline(switch + 0.5, color="0.7", lw=1, ls=":")
-    left.annotate("coarse array until here", (switch + 0.5, 0.03), xycoords=("data", "axes fraction"), fontsize=8)
-    left.set(title=f"Devices of {longest} states", xlabel="epoch", ylabel="accuracy on test images [%]")
+    left.annotate("coarse array until here", (switch + 0.6, 0.03), xycoords=("data", "axes fraction"), fontsize=8)
+    left.set(title="Devices of 50 states", xlabel="epoch", ylabel="accuracy on test images [%]")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set(title="After the last epoch", xlabel="states of a device", xscale="log")
+    right.set(title="Short runs, after the last epoch", xlabel="states of a device", xscale="log")
     right.set_xticks(states, [str(n) for n in states])
     right.minorticks_off()
-    software = record.data["software/accuracy"][:, -1].mean()
-    right.axhline(software, color="0.45", lw=1, ls="--")
     left.legend(loc="lower right")
     figure.savefig(folder / "hybrid_synapse.png", dpi=130)
 
