@@ -92,7 +92,7 @@ def test_a_rule_learns_and_continues_where_it_was(case, tmp_path):
 
 def test_a_model_without_matrices_on_crossbars_is_refused(case):
     what = "devices that learn in place" if case.gains else "master weights"
-    with pytest.raises(ValueError, match=rf"`model` must have {what} .* has no layer on crossbars; "):
+    with pytest.raises(ValueError, match=rf"`model` must have {what} .* it has no layer on crossbars; "):
         T.init(software(), case.rule, key=KEY)
 
 

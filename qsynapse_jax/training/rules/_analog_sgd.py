@@ -11,9 +11,9 @@ from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray, UInt
 
 from qsynapse_jax._fields import Scalar, as_whole, positive, real
-from qsynapse_jax.nn import Outer, PulsedKernel, crossbar_layers
+from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._arrays import all_pulsed
-from qsynapse_jax.training.rules._base import AbstractRule
+from qsynapse_jax.training.rules._base import AbstractRule, kernels_of
 from qsynapse_jax.training.rules._trains import PulseTrains, Sent
 
 
@@ -169,15 +169,10 @@ class CoarseToFine(AbstractDescent):
 
 def pulsed_kernels(model: nnx.Module, rule: str, arrays: int) -> dict[str, PulsedKernel]:
     """The kernels of a model by path, which all learn in place, with so many arrays each."""
-    layers = crossbar_layers(model)
-    other = [path for path, layer in layers.items() if not isinstance(layer.kernel, PulsedKernel)]
-    if other or not layers:
-        what = f"{other[0]!r} has none" if other else "it has no layer on crossbars"
-        raise ValueError(
-            f"Argument `model` must have devices that learn in place for `{rule}` to pulse, but {what}; put them "
-            "there: `nn.pulsed(nn.convert(model, tile), tile, key=key)`."
-        )
-    found = {path: layer.kernel for path, layer in layers.items()}
+    wanted = f"devices that learn in place for `{rule}` to pulse"
+    found = kernels_of(
+        model, PulsedKernel, wanted, "put them there: `nn.pulsed(nn.convert(model, tile), tile, key=key)`"
+    )
     wrong = [path for path, kernel in found.items() if kernel.arrays != arrays]
     if wrong:
         raise ValueError(

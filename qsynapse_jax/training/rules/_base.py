@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import PRNGKeyArray
 
 from qsynapse_jax._fields import Model
-from qsynapse_jax.nn import Outer
+from qsynapse_jax.nn import Outer, crossbar_layers
 
 
 class AbstractRule(Model):
@@ -55,3 +55,13 @@ class AbstractRule(Model):
     def remark(self, rule_state: Any) -> str:
         """What a user should know of the run until now, as a warning after an epoch; empty by default."""
         return ""
+
+
+def kernels_of(model: nnx.Module, kind: type, wanted: str, remedy: str) -> dict[str, Any]:
+    """The kernels of a model by path, all of one kind, or a `ValueError` that says what is wanted and what to do."""
+    found = {path: layer.kernel for path, layer in crossbar_layers(model).items()}
+    other = [path for path, kernel in found.items() if not isinstance(kernel, kind)]
+    if other or not found:
+        what = f"{other[0]!r} has none" if other else "it has no layer on crossbars"
+        raise ValueError(f"Argument `model` must have {wanted}, but {what}; {remedy}.")
+    return found

@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from qsynapse_jax._fields import Scalar, positive, real
 from qsynapse_jax.nn import MasterKernel, Outer, crossbar_layers
-from qsynapse_jax.training.rules._base import AbstractRule
+from qsynapse_jax.training.rules._base import AbstractRule, kernels_of
 
 
 class OuterSGD(AbstractRule):
@@ -29,14 +29,8 @@ class OuterSGD(AbstractRule):
     learning_rate: Scalar = real("", positive)
 
     def init(self, model: nnx.Module) -> Any:
-        layers = crossbar_layers(model)
-        other = [path for path, layer in layers.items() if not isinstance(layer.kernel, MasterKernel)]
-        if other or not layers:
-            what = f"{other[0]!r} is written or frozen" if other else "has no layer on crossbars"
-            raise ValueError(
-                f"Argument `model` must have master weights for `OuterSGD` to move, but {what}; convert it first: "
-                "`nn.convert(model, tile)`."
-            )
+        wanted = "master weights for `OuterSGD` to move"
+        kernels_of(model, MasterKernel, wanted, "convert it first: `nn.convert(model, tile)`")
         return ()
 
     def update(
