@@ -149,13 +149,11 @@ class AbstractDevice(Model):
 class AbstractPulsed(AbstractDevice):
     """A device that moves by one small step per pulse.
 
-    Weights go from `w_min` to `w_max`, the conductances of both are `g_min` and `g_max` [S], and `dw_min` is the mean
-    step at weight 0, which is what a learning rule counts in.
+    Weights go from `w_min` to `w_max`, and the conductances of both are `g_min` and `g_max` [S].
     """
 
     w_min: eqx.AbstractVar[Scalar]
     w_max: eqx.AbstractVar[Scalar]
-    dw_min: eqx.AbstractVar[Scalar]
     g_min: eqx.AbstractVar[Scalar]
     g_max: eqx.AbstractVar[Scalar]
 
@@ -167,7 +165,11 @@ class AbstractPulsed(AbstractDevice):
     def weight(self, state: Any) -> Float[Array, "*shape"]:
         """Weights between `w_min` and `w_max`."""
 
+    @property
     @abstractmethod
+    def mean_step(self) -> Float[Array, ""]:
+        """Size of a step near weight 0, mean of both directions and of all devices, which learning rules count in."""
+
     def creep(self, state: Any, up: Any, down: Any, noise: Any, *, key: jax.Array) -> Any:
         """State after small parts of pulses, which is what half-selects are.
 
@@ -177,7 +179,14 @@ class AbstractPulsed(AbstractDevice):
             down: likewise towards lower weights.
             noise: standard deviation of the sum of both, in pulses.
             key: for the noise.
+
+        Raises:
+            ValueError: a device that does not say.
         """
+        raise ValueError(
+            f"A {type(self).__name__} does not say what a part of a pulse does to it, so half-selects cannot be "
+            "simulated; give it a method `creep`, or leave `half_select` away."
+        )
 
     def moving(self, state: Any) -> Any:
         """Those leaves of a state that a pulse can change: all by default, fewer where a device knows better."""

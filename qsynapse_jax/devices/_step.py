@@ -78,7 +78,7 @@ class AbstractStep(AbstractPulsed):
     Meanings and names are those of aihwkit's pulsed devices, and so are the update laws.
 
     Args:
-        dw_min: mean step at weight 0.
+        dw_min: mean step at weight 0, where a law does not say another place.
         up_down: imbalance of the two directions, -1 to 1; positive makes steps down smaller, negative steps up.
         w_min, w_max: mean bounds; 0 lies between them.
         dw_min_std: noise of a step from pulse to pulse, relative.
@@ -137,6 +137,16 @@ class AbstractStep(AbstractPulsed):
     @abstractmethod
     def step(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         """What one noiseless pulse adds to `w`, bounds apart: positive or negative as `is_up` says."""
+
+    @property
+    def mean_step(self) -> Float[Array, ""]:
+        """Size of a step at weight 0; `dw_min` as far as the law does not bend it there, nor `up_down` shrinks it."""
+        zero = jnp.zeros_like(self.dw_min)
+        up, down = self.dw_min * (1 + jnp.minimum(self.up_down, 0)), self.dw_min * (1 - jnp.maximum(self.up_down, 0))
+        nominal = StepState(zero, zero, up, down, self.w_min, self.w_max, zero)
+        nominal = self.curved(nominal, jnp.zeros(2, zero.dtype))
+        rise, fall = (self.step(nominal, jnp.asarray(is_up)) for is_up in (True, False))
+        return (rise - fall) / 2
 
     def noise(self, state: StepState, is_up: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Standard deviation of one pulse; of either sign."""

@@ -53,11 +53,16 @@ LAWS: dict[str, Callable[..., Any]] = {
     "exponential": devices.ExpStep,
     "power": devices.PowStep,
 }
-# Devices with the numbers of a technology: every function of `devices.presets`.
+
+
+def _is_pulsed(make: Callable[..., Any]) -> bool:
+    made = inspect.signature(make).return_annotation
+    return make.__module__ == presets.__name__ and isinstance(made, type) and issubclass(made, devices.AbstractPulsed)
+
+
+# Devices with the numbers of a technology: every function of `devices.presets` that makes one that is pulsed.
 PRESETS: dict[str, Callable[..., Any]] = {
-    name.replace("_", "-"): make
-    for name, make in inspect.getmembers(presets, inspect.isfunction)
-    if make.__module__ == presets.__name__ and not name.startswith("_")
+    name.replace("_", "-"): make for name, make in inspect.getmembers(presets, inspect.isfunction) if _is_pulsed(make)
 }
 # What the numbers of a device are called, and what those of a law are where nothing is said.
 _NUMBERS = {

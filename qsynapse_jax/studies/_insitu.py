@@ -266,7 +266,7 @@ def _saturated(kernels: Mapping[str, Any]) -> float:
     near, moving = 0, 0
     for device, state in _states(kernels):
         w, low, high = (np.asarray(getattr(state, name)) for name in ("w", "low", "high"))
-        moves, step = low < high, float(device.dw_min)
+        moves, step = low < high, float(device.mean_step)
         near += int(np.sum(moves & ((w < low + step) | (w > high - step))))
         moving += int(np.sum(moves))
     return near / max(moving, 1)
@@ -291,7 +291,7 @@ def _response(config: InsituConfig) -> dict[str, np.ndarray]:
     """Devices from their lowest conductance up and down again, by one pulse or several between two points."""
     device = config.physical_device()
     # Soft bounds are approached, not reached: after twice the pulses of the range they are near enough.
-    pulses = 2 * float(device.w_max - device.w_min) / float(device.dw_min)
+    pulses = 2 * float(device.w_max - device.w_min) / float(device.mean_step)
     points = min(_POINTS, max(2, round(pulses)))
     each = max(1, round(pulses / points))
     making, lowering, moving = jax.random.split(jax.random.key(config.seed), 3)

@@ -175,7 +175,7 @@ class InsituConfig:
     def hardware(self) -> list[str]:
         """The physical setting in words: rule, device, wires, tiles."""
         device = self.physical_device()
-        low, high, step = (float(x) for x in (device.w_min, device.w_max, device.dw_min))
+        low, high, step = (float(x) for x in (device.w_min, device.w_max, device.mean_step))
         arrays = " and ".join(filter(None, self.array_names)) or "one array"
         spreads = ", ".join(f"{100 * float(getattr(device, name)):.3g} % {words}" for name, words in _SPREADS.items())
         wires = f"{self.r_wire:g} ohm per segment" if self.r_wire > 0 else "ideal"

@@ -300,3 +300,19 @@ def test_counts_are_one_integer_for_every_device(count):
         pytest.raises(ValueError, match=r"^Argument `count` must hold one integer .* shape \(2, 2\), but is"),
     ):
         device.pulse(state, count, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        D.ConstantStep(dw_min=0.04, up_down=0.5),
+        D.LinearStep(dw_min=0.04, gamma_up=0.3, w_max=0.5),
+        D.ExpStep(dw_min=0.04, A_up=0.9),
+        D.PowStep(dw_min=0.04, pow_gamma=2.0, pow_up_down=-0.3),
+    ],
+    ids=lambda device: type(device).__name__,
+)
+def test_a_rule_counts_in_the_step_that_devices_make_at_weight_0(device):
+    state = device.init((2,), key=jax.random.key(0))
+    moved = device.weight(device.pulse(state, jnp.asarray([1, -1]), key=jax.random.key(0)))
+    np.testing.assert_allclose((moved[0] - moved[1]) / 2, device.mean_step, rtol=1e-5)

@@ -99,7 +99,7 @@ class AbstractDescent(AbstractRule):
         keys = jax.vmap(jax.random.split)(jax.random.split(key, len(factors.x)))
         numbers = tally.presentations + jnp.arange(len(factors.x), dtype=jnp.uint32)
         arrays = self.selected(numbers)
-        rate = self.learning_rate / (kernel.gains.get_value()[arrays] * kernel.device.dw_min)
+        rate = self.learning_rate / (kernel.gains.get_value()[arrays] * kernel.device.mean_step)
         if self.schedule is not None:
             rate = rate * jax.vmap(self.schedule)(numbers)
         return arrays, jax.vmap(self.trains.send)(factors.x, -factors.delta, rate, keys[:, 0]), keys[:, 1]

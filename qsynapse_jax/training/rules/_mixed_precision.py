@@ -45,7 +45,7 @@ class MixedPrecision(AbstractRule):
             kernel = kernels[path]
             device = kernel.device
             slope = jnp.einsum("n...r,n...c->...rc", x, delta, precision=jax.lax.Precision.HIGHEST)
-            change = -self.learning_rate / (kernel.gains.get_value()[0] * device.dw_min) * slope
+            change = -self.learning_rate / (kernel.gains.get_value()[0] * device.mean_step) * slope
             steps = rule_state[path] + change.astype(rule_state[path].dtype)[None]
             whole = jnp.clip(jnp.trunc(steps), -_MOST, _MOST)
             kernel.set_devices(device.pulse(kernel.devices(), whole.astype(jnp.int32), key=its_key))

@@ -34,8 +34,8 @@ class ResidualLearning(AbstractRule):
     a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random: nothing is
     kept in digital. At weight 0 nothing is handed on, so symmetry points should lie there, but those of the coarsest.
 
-    Two conditions: a step of an array, gain times `dw_min`, is within the range of the next finer one; and between two
-    reads of a row, `every rows` presentations, the finest array has come to terms with the step before.
+    Two conditions: a step of an array, gain times `mean_step`, is within the range of the next finer one; and between
+    two reads of a row, `every rows` presentations, the finest array has come to terms with the step before.
 
     With two arrays it is Tiki-Taka version 1: A is the finest, C the other, `nn.pulsed(..., gains=(gamma, 1.0))`.
 
@@ -94,7 +94,7 @@ class ResidualLearning(AbstractRule):
     def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
         bits, noise, moving = jax.random.split(key, 3)
         device = kernel.device
-        rate = self.learning_rate / device.dw_min
+        rate = self.learning_rate / device.mean_step
         if self.schedule is not None:
             rate = rate * self.schedule(tally.presentations)
         sent = self.trains.send(x, -delta, rate, bits)
@@ -128,7 +128,7 @@ class ResidualLearning(AbstractRule):
         lines = prod(groups) * rows
         row = ((tally.presentations // self._clocks()[source] - 1) % lines).astype(jnp.int32)
 
-        steps = self.transfer / device.dw_min * row_read(device, devices, source * lines + row, reading)
+        steps = self.transfer / device.mean_step * row_read(device, devices, source * lines + row, reading)
         # The row is on throughout, so that each column is rounded for itself.
         counts = jnp.floor(steps + jax.random.uniform(rounding, steps.shape, steps.dtype)).astype(jnp.int32)
         # Rows of all arrays are numbered through: which array it is, is known at run time only.

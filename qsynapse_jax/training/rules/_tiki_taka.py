@@ -62,8 +62,8 @@ class AbstractTransfer(AbstractRule):
     what is found, times lambda_H, is added to steps H that are kept in digital; whole steps among them are sent to the
     same row of C, as pulses of its mean step.
 
-        lambda_A = fast_rate length dw_min / (mean max|x| mean max|d|)
-        lambda_H = learning_rate every rows / (granularity dw_min lambda_A)
+        lambda_A = fast_rate length step / (mean max|x| mean max|d|)
+        lambda_H = learning_rate every rows / (granularity step lambda_A)
 
     A kernel needs two arrays, the fast one first: `nn.pulsed(..., gains=(0.0, 1.0))`.
     """
@@ -129,7 +129,7 @@ class AbstractTransfer(AbstractRule):
         tally = memory.tally.after(sent, count[None], jnp.int32(FAST))
         memory = eqx.tree_at(lambda m: (m.tally, m.size_x, m.size_d), memory, (tally, size_x, size_d))
         rows = memory.chopper.size
-        scale = self.learning_rate * self.every * rows / (self.granularity * device.dw_min * rate * device.dw_min)
+        scale = self.learning_rate * self.every * rows / (self.granularity * device.mean_step * rate * device.mean_step)
         # A loop of one step or none, since around a condition all devices would be copied.
         due = (tally.presentations % self.every == 0).astype(jnp.int32)
 
