@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.devices import CmoFilament
+from qsynapse_jax.devices import CmoFilament, Pulse
 from qsynapse_jax.programming import GateBias, HalfBias, drive
 
 # Device-level pulses of the compact model's authors (github.com/IBM/Analog_ReRAM_Training_Simulator).
@@ -21,7 +21,7 @@ class Update(NamedTuple):
     Attributes:
         v: mean voltage across a selected cell [V].
         step: mean change of a selected cell over that of a cell at the nominal voltage.
-        half: the same of a cell of which one line is selected: the k of the network.
+        half: largest voltage across a cell of which one line alone is selected [V].
     """
 
     v: np.ndarray
@@ -45,17 +45,9 @@ def update(r: float, lines: int, bias: str, v: float, share: float, patterns: in
     # At the symmetry point, in the middle of the range.
     state = device.init((lines, lines), key=key)
     rows, columns = jax.random.bernoulli(key, share, (2, patterns, lines))
-    chosen, wires = BIASES[bias](v, WIDTH), Wires(r, r)
-
-    @jax.jit
-    def moved(rows: jax.Array, columns: jax.Array) -> Any:
-        after, driven = drive(device, state, chosen, rows, columns, wires, key=key)
-        return driven.v_cell, device.conductance(after) - device.conductance(state)
-
-    found = [moved(*pattern) for pattern in zip(rows, columns, strict=True)]
-    v_cell, change = (np.array(values) for values in zip(*found, strict=True))
-    full, _ = drive(device, state, chosen, jnp.ones(lines, bool), jnp.ones(lines, bool), Wires(0.0, 0.0), key=key)
-    nominal = np.array(device.conductance(full) - device.conductance(state))
+    v_cell, change, nominal = map(
+        np.array, _moved(device, state, BIASES[bias](v, WIDTH), rows, columns, Wires(r, r), key)
+    )
     met = np.array(rows)[:, :, None] & np.array(columns)[:, None]
     half = np.array(rows)[:, :, None] ^ np.array(columns)[:, None]
 
@@ -63,4 +55,17 @@ def update(r: float, lines: int, bias: str, v: float, share: float, patterns: in
         count = where.sum(0)
         return np.where(count > 0, (values * where).sum(0) / np.maximum(count, 1), np.nan)
 
-    return Update(mean(v_cell, met), mean(change / nominal, met), mean(change / nominal, half))
+    return Update(mean(v_cell, met), mean(change / nominal, met), np.abs(v_cell * half).max(0))
+
+
+@eqx.filter_jit
+def _moved(device: CmoFilament, state: Any, bias: Any, rows: Any, columns: Any, wires: Wires, key: jax.Array) -> Any:
+    """Voltages and changes of conductance, pattern by pattern, and the change without wires."""
+    before = device.conductance(state)
+
+    def one(pattern: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        after, driven = drive(device, state, bias, *pattern, wires, key=key)
+        return driven.v_cell, device.conductance(after) - before
+
+    full, _ = device.apply(state, Pulse(bias.v, bias.width), key=key)
+    return *jax.lax.map(one, (rows, columns)), device.conductance(full) - before

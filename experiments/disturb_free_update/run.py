@@ -161,7 +161,13 @@ def _weaken(network: Any, up: Any, down: Any) -> None:
         kernel.set_devices(eqx.tree_at(lambda s: (s.up, s.down), devices, changed))
 
 
-_COLUMNS = ["bias, wires", "voltage of a selected cell [V]", "its step [% of nominal]", "least step [%]"]
+_COLUMNS = [
+    "bias, wires",
+    "voltage of a selected cell [V]",
+    "its step [% of nominal]",
+    "least step [%]",
+    "half-selected cell, at most [V]",
+]
 
 
 def _row(name: str, up: Any, down: Any) -> list[str]:
@@ -173,6 +179,7 @@ def _row(name: str, up: Any, down: Any) -> list[str]:
         both(lambda one: f"{np.nanmean(one.v):+.2f}"),
         both(lambda one: f"{100 * np.nanmean(one.step):.3g}"),
         both(lambda one: f"{100 * np.nanmin(one.step):.2g}"),
+        both(lambda one: f"{np.max(one.half):.2f}"),
     ]
 
 
