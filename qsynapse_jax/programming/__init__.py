@@ -11,6 +11,8 @@ from qsynapse_jax.programming._bias import AbstractBias as AbstractBias
 from qsynapse_jax.programming._bias import GateBias as GateBias
 from qsynapse_jax.programming._bias import HalfBias as HalfBias
 from qsynapse_jax.programming._bias import ThirdBias as ThirdBias
+from qsynapse_jax.programming._compensate import Compensated as Compensated
+from qsynapse_jax.programming._compensate import compensate as compensate
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting
