@@ -6,6 +6,7 @@ from qsynapse_jax.programming._array import endure as endure
 from qsynapse_jax.programming._array import half_select_ratio as half_select_ratio
 from qsynapse_jax.programming._base import AbstractScheme as AbstractScheme
 from qsynapse_jax.programming._base import Bands as Bands
+from qsynapse_jax.programming._base import Decision as Decision
 from qsynapse_jax.programming._base import Reading as Reading
 from qsynapse_jax.programming._bias import AbstractBias as AbstractBias
 from qsynapse_jax.programming._bias import GateBias as GateBias
@@ -13,6 +14,8 @@ from qsynapse_jax.programming._bias import HalfBias as HalfBias
 from qsynapse_jax.programming._bias import ThirdBias as ThirdBias
 from qsynapse_jax.programming._compensate import Compensated as Compensated
 from qsynapse_jax.programming._compensate import compensate as compensate
+from qsynapse_jax.programming._denoise import Denoise as Denoise
+from qsynapse_jax.programming._denoise import distinguishable_levels as distinguishable_levels
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting
