@@ -20,6 +20,8 @@ from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting
 from qsynapse_jax.programming._schemes import SinglePulse as SinglePulse
+from qsynapse_jax.programming._serial import array_time as array_time
+from qsynapse_jax.programming._serial import half_selected as half_selected
 from qsynapse_jax.programming._verify import AbstractVerifying as AbstractVerifying
 from qsynapse_jax.programming._write import default_scheme as default_scheme
 from qsynapse_jax.programming._write import program as program

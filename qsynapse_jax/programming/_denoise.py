@@ -9,13 +9,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import Rule, Scalar, as_whole, checked, positive, quantity, real, whole
+from qsynapse_jax._fields import Rule, Scalar, as_whole, checked, non_negative, positive, quantity, real, whole
 from qsynapse_jax.devices import AbstractFluctuating, Pulse, demand
 from qsynapse_jax.programming._base import SAME, Bands, Decision, Reading, is_least
 from qsynapse_jax.programming._verify import AbstractVerifying
 
 _HALF_WIDTH = Rule("above 0 and at most 1/2 of a step; wider bands overlap", lambda x: (x > 0) & (x <= 0.5))
 _PART = Rule("between 0 and 1", lambda x: (x > 0) & (x < 1))
+
+# After this part of its reads a measurement ends where the fluctuation is so much too large, in half widths of a band:
+# the deviation of 8 reads is known to a quarter.
+_EARLY, _HOPELESS = 4, 1.5
 
 
 class _Memory(NamedTuple):
@@ -24,11 +28,11 @@ class _Memory(NamedTuple):
     count: Int[Array, " n"]
     total: Float[Array, " n"]
     squares: Float[Array, " n"]
-    worst: Float[Array, " n"]
+    missed: Bool[Array, " n"]
     calm: Bool[Array, " n"]
     sigma: Float[Array, " n"]
     sign: Float[Array, " n"]
-    tried: Int[Array, " n"]
+    tried: Float[Array, " n"]
 
 
 class Denoise(AbstractVerifying):
@@ -38,12 +42,12 @@ class Denoise(AbstractVerifying):
     of `reads` of them, all in half widths of the band from its middle:
 
         approach    |x| > near: a switching pulse of `part` of the way; else measure
-        measure     `reads` reads, the one that ended the approach first
+        measure     `reads` reads, the one that ended the approach first; a quarter of them if those already say noisy
         done        |mu| + separation/2 s <= 1, and no read was out of the band
-        denoise     separation/2 s > 1 - room, or a calm device left the band: a pulse below the threshold, then measure.
-                    The first is of the polarity that takes mu to the middle. One after which s is smaller is kept, and
-                    the next is like it; after one that did not help the next is of the other polarity. Where it took mu
-                    beyond near, the value is corrected: approach
+        denoise     separation/2 s > 1 - room, or a read was out of the band though mu is right: a pulse below the
+                    threshold, then measure. The first is of the polarity that takes mu to the middle. After one that
+                    helped, s fell, comes one like it; after one that did not, one of the other polarity. Where it took
+                    mu beyond near, the value is corrected: approach
         settle      else: a pulse of |mu|; measure, unless the device is out of the band: approach
 
     So success says that `separation` standard deviations lie within the width of the band, around a mean that has room
@@ -65,7 +69,7 @@ class Denoise(AbstractVerifying):
         room: what the fluctuation must leave of the half width for the mean.
         separation: standard deviations that the width of the band must hold.
         reads: of one measurement. Static.
-        denoising: the most denoising pulses of a device. Static.
+        denoising: the most denoising pulses of a device.
         tolerance, max_pulses, erase_pulses: as for `AbstractVerifying`, `tolerance` up to 1/2; denoising pulses are
             pulses.
 
@@ -80,7 +84,7 @@ class Denoise(AbstractVerifying):
     room: Scalar = real("", _PART, default=0.25)
     separation: Scalar = real("", positive, default=6.0)
     reads: int = whole(2, default=32)
-    denoising: int = whole(0, default=50)
+    denoising: Scalar = real("", non_negative, default=50.0)
     tolerance: Scalar = real("", _HALF_WIDTH, default=0.5)
     max_pulses: int = whole(1, default=300)
     erase_pulses: int = whole(1, default=100)
@@ -113,8 +117,8 @@ class Denoise(AbstractVerifying):
             )
 
     def start(self, device: AbstractFluctuating, low: Float[Array, " n"], high: Float[Array, " n"]) -> _Memory:
-        none, zero = jnp.zeros(low.shape, jnp.int32), jnp.zeros_like(low)
-        return _Memory(none, zero, zero, zero, jnp.zeros(low.shape, bool), zero + jnp.inf, zero, none)
+        none, zero, no = jnp.zeros(low.shape, jnp.int32), jnp.zeros_like(low), jnp.zeros(low.shape, bool)
+        return _Memory(none, zero, zero, no, no, zero + jnp.inf, zero, zero)
 
     def next(self, device: AbstractFluctuating, memory: _Memory, reading: Reading) -> tuple[Pulse, _Memory]:
         """A switching pulse towards the middle of the band."""
@@ -131,23 +135,28 @@ class Denoise(AbstractVerifying):
     ) -> Decision:
         middle, half = _scale(reading)
         x = (reading.g - middle) / half
+        near, room, separation, most = (
+            number.astype(x.dtype) for number in (self.near, self.room, self.separation, self.denoising)
+        )
         # A band without end has no middle to be near to.
         is_closed = (reading.low > 0) & jnp.isfinite(reading.high)
         within = (reading.g >= reading.low) & (reading.g <= reading.high)
-        measuring = (memory.count > 0) | jnp.where(is_closed & ~memory.calm, jnp.abs(x) <= self.near, within)
+        measuring = (memory.count > 0) | jnp.where(is_closed & ~memory.calm, jnp.abs(x) <= near, within)
         count = memory.count + 1
         total, squares = memory.total + x, memory.squares + x**2
-        worst = jnp.maximum(memory.worst, jnp.where(within, 0, 1))
+        missed = memory.missed | ~within
 
-        mean = total / count
-        sigma = jnp.sqrt(jnp.maximum(squares - total * mean, 0) / jnp.maximum(count - 1, 1))
-        needs = self.separation / 2 * sigma
-        judged = measuring & (count >= self.reads)
+        number = count.astype(x.dtype)
+        mean = total / number
+        sigma = jnp.sqrt(jnp.maximum(squares - total * mean, 0) / jnp.maximum(number - 1, 1))
+        needs = separation / 2 * sigma
+        hopeless = (count >= max(self.reads // _EARLY, 2)) & (needs > _HOPELESS)
+        judged = measuring & ((count >= self.reads) | hopeless)
         far = jnp.where(is_closed, jnp.abs(mean), 0)
-        done = judged & (far + needs <= 1) & (worst == 0)
+        done = judged & (far + needs <= 1) & ~missed
         # Around a mean that is right, a read beyond the band is fluctuation too.
-        calm = (needs <= 1 - self.room) & ((worst == 0) | (far > self.room))
-        astray = jnp.where(is_closed, far > self.near, ~within)
+        calm = (needs <= 1 - room) & (~missed | (far > room))
+        astray = jnp.where(is_closed, far > near, ~within)
         noisy = judged & ~done & ~calm & ~astray
         moved = (judged & ~done & ~noisy) | ~measuring
 
@@ -158,24 +167,24 @@ class Denoise(AbstractVerifying):
 
         spent = (pulses >= limits[0]) | ((reading.low <= 0) & (pulses >= limits[1]))
         # A traced target that is no number ends here.
-        given_up = (spent & (noisy | moved)) | (noisy & (memory.tried >= self.denoising)) | jnp.isnan(x)
+        given_up = (spent & (noisy | moved)) | (noisy & (memory.tried >= most)) | jnp.isnan(x)
         pulsed = (noisy | moved) & ~given_up
         over = pulsed | done
         new = _Memory(
             count=jnp.where(over, 0, count),
             total=jnp.where(over, 0, total),
             squares=jnp.where(over, 0, squares),
-            worst=jnp.where(over, 0, worst),
+            missed=missed & ~over,
             calm=jnp.where(judged, calm, memory.calm),
             sigma=jnp.where(noisy, sigma, memory.sigma),
             sign=jnp.where(noisy, sign, memory.sign),
-            tried=memory.tried + (noisy & pulsed),
+            tried=memory.tried + (noisy & pulsed).astype(x.dtype),
         )
         return Decision(pulse, new, pulsed, ~done & ~given_up, done)
 
     def _towards(self, device: AbstractFluctuating, g: Array, way: Array) -> Pulse:
         # No step is 0: what is on its target has no pulse.
-        step = jnp.maximum(self.part * jnp.abs(way), jnp.finfo(way.dtype).tiny)
+        step = jnp.maximum(self.part.astype(way.dtype) * jnp.abs(way), jnp.finfo(way.dtype).tiny)
         return device.set_pulse(step, g).where(way > 0, device.reset_pulse(step, g))
 
 
@@ -187,7 +196,13 @@ def _scale(reading: Reading) -> tuple[Array, Array]:
 
 
 def distinguishable_levels(
-    device: AbstractFluctuating, state: Any, *, key: jax.Array, separation: Any = 6.0, share: Any = 0.999, reads: int = 64
+    device: AbstractFluctuating,
+    state: Any,
+    *,
+    key: jax.Array,
+    separation: Any = 6.0,
+    share: Any = 0.999,
+    reads: int = 64,
 ) -> tuple[int, Float[Array, "*shape"]]:
     """How many levels devices as they are can keep apart, and the fluctuation that says so.
 
