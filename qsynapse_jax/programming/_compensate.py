@@ -127,7 +127,8 @@ def _compensated(target: Array, low: Array, high: Array, wires: Wires, rtol: Arr
         def effective(g: Array) -> Array:
             return effective_conductance(g * unit, wires, throw=False) / unit
 
-        return tuple(x * unit for x in _nearest(effective, target / unit, low / unit, high / unit, rtol, max_steps))
+        g, error = _nearest(effective, target / unit, low / unit, high / unit, rtol, max_steps)
+        return g * unit, error * unit
 
     g, error = lax.map(of_tile, target.reshape(-1, *target.shape[-2:]))
     g, error = g.reshape(target.shape), error.reshape(target.shape)
