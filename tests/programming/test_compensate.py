@@ -40,6 +40,19 @@ def test_what_is_reachable_acts_like_its_target():
     np.testing.assert_allclose(again.g, found.g, rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.optimized
+def test_64_lines_of_1_ohm():
+    """The figures of the documentation: 10 to 100 uS."""
+    target = random((64, 64))
+    found = P.compensate(jnp.asarray(target), Wires(r_word=1.0, r_bit=1.0))
+    assert np.abs(np.asarray(found.error) / target).max() < 5e-8
+    assert np.asarray(found.g).max() == pytest.approx(132e-6, rel=0.01)
+    with jax.enable_x64(False):
+        found = P.compensate(jnp.asarray(target, "float32"), Wires(r_word=1.0, r_bit=1.0))
+        assert np.abs(np.asarray(found.error) / target).max() < 5e-6
+
+
 def test_within_bounds_it_is_the_best_that_an_optimizer_finds():
     """Least squares over 3 x 3 cells from numbers of a dense solver; bounds stop a third of the cells or more."""
     low, high = 50e-6, 1e-3
