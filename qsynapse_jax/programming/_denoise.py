@@ -59,9 +59,9 @@ class Denoise(AbstractVerifying):
     read at a moment of its own, which is how it is after long enough. Writing does not disturb the neighbours here:
     `half_selected` adds what they suffer. The trace counts denoising pulses with those of their polarity.
 
-    On 256 x 256 `TelegraphFilament()` and random ones of 2,048 levels all cells were a success (one seed), with 9 pulses
-    and 98 reads on the mean. Of raw reads afterwards 99.98 % lay within +-1 uS; 6 sigma were above 2 uS in 0.26 % of
-    the cells. It takes 9 s on two cores and 26 s to compile (`test_an_array_of_65536_cells` in
+    On 256 x 256 `TelegraphFilament()` and random ones of 2,048 levels all cells were a success (one seed), with 9
+    pulses and 98 reads on the mean. Of raw reads afterwards 99.98 % lay within +-1 uS; 6 sigma were above 2 uS in
+    0.26 % of the cells. It takes 9 s on two cores and 26 s to compile (`test_an_array_of_65536_cells` in
     `tests/programming/test_denoise.py`).
 
     Which protocol the source used is not known, beyond that fluctuation was measured and that it was of

@@ -87,6 +87,21 @@ def test_no_wires_and_cells_that_are_open():
     np.testing.assert_array_equal(found.success, np.asarray(target) > 0)
 
 
+def test_gradients_are_those_of_finite_differences():
+    """In targets and in a wire; a NaN where bounds stop a cell."""
+    target, way = jnp.asarray(random((3, 3), high=6e-4)), jnp.asarray(random((3, 3), seed=3))
+
+    def total(change, high=1.0):
+        wires = Wires(**(WIRES | {"r_word": WIRES["r_word"] + 1e4 * change}))
+        found = P.compensate(target + change * way, wires, (0.0, high), rtol=1e-11)
+        return jnp.sum(found.g * jnp.arange(9.0).reshape(3, 3))
+
+    step = 1e-4
+    expected = (total(step) - total(-step)) / (2 * step)
+    assert jax.grad(total)(0.0) == pytest.approx(float(expected), rel=1e-5)
+    assert np.isnan(jax.grad(total)(0.0, high=7e-4))
+
+
 def test_what_the_wires_cannot_carry_is_no_success():
     """Word lines of 107 ohm before the first cell carry less than 9.3 mS."""
     found = P.compensate(jnp.full((3, 3), 4e-3), Wires(**WIRES), (0.0, 1.0))
