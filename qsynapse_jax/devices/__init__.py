@@ -6,6 +6,7 @@ from qsynapse_jax.devices._affine import LinearStep as LinearStep
 from qsynapse_jax.devices._affine import SoftBounds as SoftBounds
 from qsynapse_jax.devices._base import AbstractDevice as AbstractDevice
 from qsynapse_jax.devices._base import AbstractDriven as AbstractDriven
+from qsynapse_jax.devices._base import AbstractFluctuating as AbstractFluctuating
 from qsynapse_jax.devices._base import AbstractGated as AbstractGated
 from qsynapse_jax.devices._base import AbstractPulsed as AbstractPulsed
 from qsynapse_jax.devices._base import AbstractTwoLevel as AbstractTwoLevel

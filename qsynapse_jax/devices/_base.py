@@ -231,6 +231,29 @@ class AbstractGated(AbstractDriven):
         """The reset pulse of a strength in (0, 1]: the part of the way to the open state that it goes."""
 
 
+class AbstractFluctuating(AbstractDriven):
+    """A device whose conductance fluctuates, the less so after pulses that are too weak to switch it."""
+
+    g_min: eqx.AbstractVar[Scalar]
+    g_max: eqx.AbstractVar[Scalar]
+
+    @abstractmethod
+    def set_pulse(self, step: Any, g: Any = None) -> Pulse:
+        """The pulse up that moves the median device by `step` [S] from `g` [S], or as far as pulses go."""
+
+    @abstractmethod
+    def reset_pulse(self, step: Any, g: Any = None) -> Pulse:
+        """The pulse down, likewise; `step` is positive."""
+
+    @abstractmethod
+    def denoise_pulse(self, sign: Any = -1.0) -> Pulse:
+        """A pulse that may calm a device and does not switch it, of a polarity."""
+
+    @abstractmethod
+    def read_noise(self, g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Standard deviation of a read of a device at `g` [S] that does not fluctuate [S]."""
+
+
 class AbstractTwoLevel(AbstractDriven):
     """A switch: a device that is on or off."""
 

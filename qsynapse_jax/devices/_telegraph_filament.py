@@ -26,7 +26,7 @@ from qsynapse_jax._fields import (
     whole,
 )
 from qsynapse_jax.devices import _noise
-from qsynapse_jax.devices._base import AbstractDriven, Exposure, Pulse, Trace, as_shape
+from qsynapse_jax.devices._base import AbstractFluctuating, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._channels import Channels, TelegraphState
 from qsynapse_jax.devices._cmo_law import BOLTZMANN
 from qsynapse_jax.devices._retention import Retention
@@ -40,7 +40,7 @@ _MOST = 30.0
 _FARTHEST = 0.999
 
 
-class TelegraphFilament(AbstractDriven):
+class TelegraphFilament(AbstractFluctuating):
     """A filament and a few incomplete channels beside it, opened and closed by traps: G(t) = G_main + sum a_i s_i(t).
 
         switching, |v| >= v_threshold, of the mean conductance g:
@@ -192,6 +192,10 @@ class TelegraphFilament(AbstractDriven):
         window = self.t_read if window is None else checked(window, "window", "s", non_negative)
         return self._kept(state) * Channels.of(state).spread(window.astype(state.g.dtype))
 
+    def read_noise(self, g: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """Standard deviation of a read of `t_read` by heat alone: 10 nS at 4 mS [S]."""
+        return self._heat(g, self.t_read.astype(g.dtype))
+
     def record(
         self, state: TelegraphState, samples: int, interval: Any, window: Any = 0.0, *, key: jax.Array
     ) -> Float[Array, " samples *shape"]:
@@ -242,6 +246,11 @@ class TelegraphFilament(AbstractDriven):
         part = jnp.minimum(step / jnp.maximum(way, step), _FARTHEST)
         strength = -jnp.log1p(-part) * (self.high - self.low) / self.step
         return jnp.clip(self.v_threshold + self.v_scale * jnp.log(strength), self.v_threshold, self.v_max)
+
+    def _heat(self, g: Float[Array, "*shape"], window: Float[Array, ""]) -> Float[Array, "*shape"]:
+        """Deviation of averages over `window` [s] by thermal noise [S]."""
+        # Root by root: the variance is not far from where float32 ends.
+        return (2 * BOLTZMANN * _ROOM) ** 0.5 * jnp.sqrt(g / window) / self.v_read
 
     def _kept(self, state: TelegraphState) -> Float[Array, "*shape"]:
         """What drift has left of conductances."""
@@ -298,9 +307,7 @@ class TelegraphFilament(AbstractDriven):
     def _read(self, state: TelegraphState, key: jax.Array, window: Float[Array, ""]) -> Float[Array, "*shape"]:
         heat, key = jax.random.split(key)
         g, window = self._over_time(state, 1, window, window, False, key=key)[0], window.astype(state.g.dtype)
-        # Root by root: the variance is not far from where float32 ends.
-        noise = (2 * BOLTZMANN * _ROOM) ** 0.5 * jnp.sqrt(g / window) / self.v_read
-        return g + noise * _noise.normal(_noise.words(heat, g.shape), g.dtype)
+        return g + self._heat(g, window) * _noise.normal(_noise.words(heat, g.shape), g.dtype)
 
     def _exposed(self, state: TelegraphState, v: Array, width: Array, count: Array, key: jax.Array) -> TelegraphState:
         """State after `count` pulses."""

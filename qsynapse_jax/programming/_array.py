@@ -233,11 +233,16 @@ def half_select_ratio(
     """
     demand(device, AbstractDriven, "`half_select_ratio`")
     count = as_whole(count, "count", 1)
+    check_polarities(up, down)
+    ratio_up, ratio_down = (_ratio(device, state, bias, count, key) for bias in (up, down))
+    return HalfSelectRatio(ratio_up, ratio_down, count)
+
+
+def check_polarities(up: AbstractBias, down: AbstractBias) -> None:
+    """Refuses biases whose pulses go the other way."""
     for name, bias, sign in (("up", up, 1), ("down", down, -1)):
         if is_concrete(bias) and float(bias.v) * sign <= 0:
             raise ValueError(f"Argument `{name}` must have a pulse of that polarity, but its v is {float(bias.v):g} V.")
-    ratio_up, ratio_down = (_ratio(device, state, bias, count, key) for bias in (up, down))
-    return HalfSelectRatio(ratio_up, ratio_down, count)
 
 
 @eqx.filter_jit

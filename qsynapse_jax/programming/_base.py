@@ -6,10 +6,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._fields import Model
-from qsynapse_jax.devices import AbstractDriven, Trace
+from qsynapse_jax.devices import AbstractDriven, Pulse, Trace
 
 # Relative distance at which targets count as one level: rounding of how both were computed, and no more.
 SAME = 1e-5
@@ -43,6 +43,24 @@ class Reading(NamedTuple):
     high: Float[Array, " n"]
     row: Int[Array, " n"]
     column: Int[Array, " n"]
+
+
+class Decision(NamedTuple):
+    """What a scheme does after a read; all arrays have one shape.
+
+    Attributes:
+        pulse: the next pulse of each device.
+        memory: what to remember of it.
+        pulsed: which devices have that pulse.
+        goes_on: which are read again.
+        success: which are where they should be.
+    """
+
+    pulse: Pulse
+    memory: Any
+    pulsed: Bool[Array, " n"]
+    goes_on: Bool[Array, " n"]
+    success: Bool[Array, " n"]
 
 
 class AbstractScheme(Model):

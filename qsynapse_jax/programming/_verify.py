@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Scalar, quantity
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, Pulse, Trace
-from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress, Reading, is_least
+from qsynapse_jax.programming._base import AbstractScheme, Bands, Decision, Progress, Reading, is_least
 
 # Cells that still need pulses are gathered into a buffer of a quarter of the width whenever they fit there. Each width
 # is compiled once more, so fewer of them compile faster; below the smallest the work is not worth another one.
@@ -42,6 +42,24 @@ class AbstractVerifying(AbstractScheme):
     @abstractmethod
     def next(self, device: Any, memory: Any, reading: Reading) -> tuple[Pulse, Any]:
         """The next pulse of devices whose read is out of its band, and what to remember of them."""
+
+    def decide(
+        self, device: Any, memory: Any, reading: Reading, pulses: Int[Array, " n"], limits: Int[Array, " 2"]
+    ) -> Decision:
+        """What to do after a read: a pulse to each device out of its band, until its pulses are used up.
+
+        Args:
+            device: what is written.
+            memory: of the scheme, device by device.
+            reading: what was read.
+            pulses: that each device has had.
+            limits: `max_pulses` and `erase_pulses`, which the scheme's own fields do not say here.
+        """
+        within = (reading.g >= reading.low) & (reading.g <= reading.high)
+        given_up = (pulses >= limits[0]) | ((reading.low <= 0) & (pulses >= limits[1]))
+        pulse, new = self.next(device, memory, reading)
+        pulsed = ~within & ~given_up
+        return Decision(pulse, jax.tree.map(lambda a, b: jnp.where(pulsed, a, b), new, memory), pulsed, pulsed, within)
 
     def bands(self, device: Any, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
         if isinstance(device, AbstractGated):
@@ -151,22 +169,18 @@ def _round(
     size: Int[Array, " 2"],
     key: jax.Array,
 ) -> _Work:
-    """One read of every active cell, and one pulse to those out of their band."""
+    """One read of every active cell, and one pulse to those that shall have one."""
     read_key, pulse_key = jax.random.split(key)
-    g = device.read(work.state, key=read_key)
-    within = (g >= work.low) & (g <= work.high)
-    pulses = work.trace.pulses
-    given_up = (pulses >= limits[0]) | ((work.low <= 0) & (pulses >= limits[1]))
-    pulsed = work.active & ~within & ~given_up
     rows, columns = size
+    g = device.read(work.state, key=read_key)
     reading = Reading(g, work.low, work.high, work.place // columns % rows, work.place % columns)
-    pulse, memory = scheme.next(device, work.memory, reading)
-    state, spent = device.apply(work.state, pulse.only(pulsed), key=pulse_key)
+    said = scheme.decide(device, work.memory, reading, work.trace.pulses, limits)
+    state, spent = device.apply(work.state, said.pulse.only(work.active & said.pulsed), key=pulse_key)
     return replace(
         work,
         state=state,
-        memory=jax.tree.map(lambda new, old: jnp.where(pulsed, new, old), memory, work.memory),
-        active=pulsed,
-        success=work.success | (work.active & within),
+        memory=jax.tree.map(lambda new, old: jnp.where(work.active, new, old), said.memory, work.memory),
+        active=work.active & said.goes_on,
+        success=work.success | (work.active & said.success),
         trace=work.trace + device.read_trace(work.state).only(work.active) + spent,
     )

@@ -1,5 +1,8 @@
 """Every scheme with every device: what both promise when they suit each other, and what is said when they do not."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +17,8 @@ pytestmark = pytest.mark.usefixtures("x32")
 D, P = qs.devices, qs.programming
 # Two levels, which every device of the list can hold: 5 and 80 kohm.
 LEAST, MOST = 1 / 80e3, 1 / 5e3
+# One whose window begins there.
+WIDE = partial(replace, g_min=jnp.asarray(LEAST))
 TARGET = jnp.where(jnp.indices(SHAPE).sum(axis=0) % 2 == 0, LEAST, MOST)
 
 
@@ -28,8 +33,14 @@ def program(device, scheme, state=None, target=TARGET, seed=0, **options):
 @by_device
 def test_a_scheme_writes_what_it_suits_and_refuses_the_rest(scheme, case):
     device = case.build()
+    if isinstance(device, D.TelegraphFilament):
+        device = WIDE(device)
     if not isinstance(device, scheme.demands):
-        able = {D.AbstractTwoLevel: "`Switch`", D.AbstractGated: "`GatedFilament`"}[scheme.demands]
+        able = {
+            D.AbstractTwoLevel: "`Switch`",
+            D.AbstractGated: "`GatedFilament`",
+            D.AbstractFluctuating: "`TelegraphFilament`",
+        }[scheme.demands]
         message = (
             f"^Argument `device` must be an `{scheme.demands.__name__}` for `{type(scheme).__name__}`, but is a "
             f"`{type(device).__name__}`; devices that are: {able}\\.$"
@@ -109,7 +120,8 @@ def test_writing_again_costs_a_switch_nothing_and_a_filament_one_read():
 
 @by_scheme
 def test_a_traced_target_that_is_no_number_is_no_success(scheme):
-    device = D.Switch(5e3, 1e6) if scheme.demands is D.AbstractTwoLevel else D.analog_rram(stuck=0.0)
+    built = {D.AbstractTwoLevel: D.digital_switch, D.AbstractFluctuating: lambda: WIDE(D.TelegraphFilament())}
+    device = built.get(scheme.demands, D.analog_rram)()
     target = TARGET.at[1, 2, 3].set(jnp.nan)
     bands = jax.jit(lambda t: scheme.bands(device, t, MOST - LEAST, LEAST))(target)
     _, trace = scheme.write(device, device.init(SHAPE, key=jax.random.key(0)), bands, key=jax.random.key(1))
