@@ -19,7 +19,7 @@ from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.devices import SoftBounds
 from qsynapse_jax.studies import Claim, Record, TextTable, claim
 from qsynapse_jax.tile import analog
-from qsynapse_jax.training.rules import AGAD, AnalogSGD, HalfSelect, PulseTrains
+from qsynapse_jax.training import rules
 
 # Half-selects of plain descent by name: k up, k down, and its noise from pulse to pulse.
 DISTURBED = {
@@ -43,7 +43,8 @@ class UpdateConfig:
         states: steps of a device from bound to bound.
         spread: of its step and bounds from device to device, in AGAD.
         noise: of a step from pulse to pulse, in AGAD, relative.
-        gain: of the array, which is the largest weight.
+        gain: of the array in plain descent, which is the largest weight.
+        slow_gain: of the slow array in AGAD, likewise.
         sgd: learning rate of every epoch of plain descent.
         agad: of AGAD.
         granularity: of AGAD.
@@ -62,8 +63,9 @@ class UpdateConfig:
     spread: float = 0.18
     noise: float = 0.3
     gain: float = 0.35
+    slow_gain: float = 0.6
     sgd: tuple[float, ...] = tuple(0.1 * 0.6**k for k in range(10))
-    agad: tuple[float, ...] = tuple(0.1 * 0.85**k for k in range(12))
+    agad: tuple[float, ...] = tuple(0.1 * 0.8**k for k in range(12))
     granularity: float = 20.0
     wires: tuple[float, ...] = (1.0, 5.0)
     lines: int = 64
@@ -124,11 +126,11 @@ def _network(config: UpdateConfig, data: Dataset, seed: int) -> Sigmoids:
 def _descent(config: UpdateConfig, data: Dataset, seed: int, name: str) -> np.ndarray:
     """Plain descent with half-selects: loss and accuracy of every epoch."""
     up, down, sigma = DISTURBED[name]
-    half_select = HalfSelect(up, down, sigma) if any(DISTURBED[name]) else None
-    trains = PulseTrains(length=10, half_select=half_select)
+    half_select = rules.HalfSelect(up, down, sigma) if any(DISTURBED[name]) else None
+    trains = rules.PulseTrains(length=10, half_select=half_select)
     device = SoftBounds(dw_min=2 / config.states)
     network = on_arrays(_network(config, data, seed), analog(device), (config.gain,), seed)
-    state = begin(network, AnalogSGD(0.1, trains=trains), seed)
+    state = begin(network, rules.AnalogSGD(0.1, trains=trains), seed)
     return run(state, data, config.sgd, images=config.images, told=f"SGD, {name}, seed {seed}")[1]
 
 
@@ -138,10 +140,10 @@ def _gathered(config: UpdateConfig, data: Dataset, seed: int, r: float, maps: An
     device = SoftBounds(dw_min=2 / config.states, dw_min_std=config.noise, **spread)
     wires = None if r == 0 else Wires(r, r)
     tile = analog(device, wires=wires, shape=(config.lines, config.lines))
-    network = on_arrays(_network(config, data, seed), tile, (0.0, config.gain), seed)
+    network = on_arrays(_network(config, data, seed), tile, (0.0, config.slow_gain), seed)
     if maps is not None:
         _weaken(network, *maps)
-    state = begin(network, AGAD(0.1, every=1, granularity=config.granularity), seed)
+    state = begin(network, rules.AGAD(0.1, every=1, granularity=config.granularity), seed)
     batch = 1 if r == 0 else config.batch
     return run(state, data, config.agad, images=config.images, batch=batch, told=f"AGAD, {r:g} ohm, seed {seed}")[1]
 

@@ -14,7 +14,7 @@ from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.devices import ConstantStep
 from qsynapse_jax.studies import Record, TextTable, claim
 from qsynapse_jax.tile import analog
-from qsynapse_jax.training.rules import AnalogSGD, CoarseToFine
+from qsynapse_jax.training import rules
 
 WAYS = ("hybrid", "single")
 STATES = 50
@@ -98,10 +98,10 @@ def _trained(config: HybridConfig, data: Dataset, way: str, states: int, seed: i
     network: Any = Sigmoids((data.x_train.shape[1], *config.hidden, data.n_classes), seed)
     images, rates, rule = min(config.images, len(data.x_train)), config.single, None
     if way != "software":
-        gains, rule = (config.gain,), AnalogSGD(0.1)
+        gains, rule = (config.gain,), rules.AnalogSGD(0.1)
         if way == "hybrid":
             gains, rates = (config.gain, config.gain / config.ratio), config.coarse + config.fine
-            rule = CoarseToFine(0.1, switch=len(config.coarse) * images)
+            rule = rules.CoarseToFine(0.1, switch=len(config.coarse) * images)
         network = on_arrays(network, analog(ConstantStep(dw_min=2 / states)), gains, seed)
     told = f"{way}, {states} states, {images} images, seed {seed}"
     return run(begin(network, rule, seed), data, rates, images=images, told=told)[1]
