@@ -19,6 +19,9 @@ _ONE = "one vector, 128 x 128, 1 ohm, float32, cells"
 _MANY = "128 vectors, 128 x 128, 1 ohm, 1k-1M ohm, float32,"
 _COMPILE = "compile time at 32..256 lines, the longest:"
 
+_STEP = "training inside arrays, 784-256-128-10"
+_UPDATE = "pulsed update of 1024 x 1024 devices, step"
+
 REACH = {
     "one_vector_error": Reach(f"{_ONE} 10k-1M ohm: error", "<= 2e-6", "of the largest current", "solver"),
     "one_vector_badcrossbar": Reach(f"{_ONE} 10k-1M ohm: `solve` in jit against badcrossbar", ">= 600", "x", "solver"),
@@ -64,4 +67,11 @@ REACH = {
     ),
     "training_followed": Reach("the same, circuits followed, exact compilations included", "<= 2.5", "x", "training"),
     "training_followed_small": Reach("the same, followed, batch 64", "<= 8", "x", "training"),
+    **{
+        f"in_place_{rule}_{batch}": Reach(f"{_STEP}, {rule}, batch {batch}, against aihwkit", reach, "x", "in_place")
+        for rule in ("sgd", "tiki-taka", "agad")
+        for batch, reach in ((1, ">= 3"), (64, ">= 10"))
+    },
+    "in_place_update_soft": Reach(f"{_UPDATE} 0.04, against aihwkit", ">= 1", "x", "in_place"),
+    "in_place_update_constant": Reach(f"{_UPDATE} 0.001, against aihwkit", ">= 5", "x", "in_place"),
 }

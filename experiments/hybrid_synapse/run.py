@@ -46,10 +46,10 @@ class HybridConfig:
     gain: float = 0.6
     ratio: float = 4.0
     coarse: tuple[float, ...] = (0.1,)
-    fine: tuple[float, ...] = tuple(0.1 * 0.8**k for k in range(10))
-    single: tuple[float, ...] = tuple(0.1 * 0.7**k for k in range(5))
+    fine: tuple[float, ...] = tuple(0.1 * 0.7**k for k in range(6))
+    single: tuple[float, ...] = tuple(0.1 * 0.7**k for k in range(4))
     seeds: tuple[int, ...] = (0, 1, 2)
-    short_images: int = 20_000
+    short_images: int = 10_000
     short_fine: int = 3
     short_seeds: tuple[int, ...] = (0,)
 
