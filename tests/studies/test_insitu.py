@@ -15,7 +15,14 @@ from qsynapse_jax.studies import InsituConfig, Progress, run_folder, run_insitu
 from tests.training.models import assert_same
 
 # One size, rule and rate for all, so that training is compiled once; numbers of devices are no other program.
-SMALL: dict[str, Any] = {"hidden": (4,), "epochs": 3, "train_images": 60, "rule": "sgd", "learning_rate": 0.1}
+SMALL: dict[str, Any] = {
+    "hidden": (4,),
+    "epochs": 3,
+    "train_images": 60,
+    "rule": "sgd",
+    "learning_rate": 0.2,
+    "seed": 1,
+}
 PATHS = ("layers/0", "layers/1")
 PRESETS = [
     name
