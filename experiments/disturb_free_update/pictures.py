@@ -14,8 +14,8 @@ def draw(record: Record, folder: Path) -> None:
     from matplotlib.ticker import MaxNLocator
 
     maps = [name for name in record.data if name.startswith("map/gate") and name.endswith("/u")]
-    figure = Figure(figsize=(5 * (3 + len(maps)) / 1.4, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3 + len(maps), squeeze=False)[0]
+    figure = Figure(figsize=(5 * (2 + len(maps)) / 1.4, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2 + len(maps), squeeze=False)[0]
     for panel, rule, title in zip(
         panels, ("sgd", "agad"), ("Plain descent, half-selects", "AGAD, wires"), strict=False
     ):
@@ -28,7 +28,7 @@ def draw(record: Record, folder: Path) -> None:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.legend(fontsize=8)
     panels[0].set_ylabel("accuracy on test images [%]")
-    for panel, name in zip(panels[3:], maps, strict=True):
+    for panel, name in zip(panels[2:], maps, strict=True):
         image = panel.imshow(100 * record.data[name], cmap="viridis")
         figure.colorbar(image, ax=panel, label="step [% of nominal]", shrink=0.8)
         panel.set(title=f"SET step, gates, {name.split('/')[2]}", xlabel="bit line", ylabel="word line")
