@@ -31,13 +31,13 @@ def draw(record: Record, folder: Path) -> None:
             _band(right, states, last, label=label, color=color)
     switch = len(record.config["coarse"]) if isinstance(record.config, dict) else len(record.config.coarse)
     left.axvline(switch + 0.5, color="0.7", lw=1, ls=":")
-    left.annotate("coarse array until here", (switch + 0.6, 0.03), xycoords=("data", "axes fraction"), fontsize=8)
+    left.annotate("coarse array\nuntil here", (switch + 0.55, 0.03), xycoords=("data", "axes fraction"), fontsize=8)
     left.set(title="Devices of 50 states", xlabel="epoch", ylabel="accuracy on test images [%]")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set(title="Short runs, after the last epoch", xlabel="states of a device", xscale="log")
     right.set_xticks(states, [str(n) for n in states])
     right.minorticks_off()
-    left.legend(loc="lower right")
+    left.legend(loc="center right")
     figure.savefig(folder / "hybrid_synapse.png", dpi=130)
 
 
