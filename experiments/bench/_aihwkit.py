@@ -28,11 +28,8 @@ def device(name, dw_min):
 def config(rule, unit, length):
     """The circuit of a rule: its devices, trains, perfect converters."""
     update = parameters.training.UpdateParameters(desired_bl=length)
-    # A row is moved after every presentation, as in the presets of these rules.
-    moved = {"transfer_forward": PERFECT, "units_in_mbatch": False, "transfer_every": 1.0}
     unit = {
         "sgd": lambda: unit,
-        "tiki-taka": lambda: configs.BufferedTransferCompound(unit_cell_devices=[unit, unit], **moved),
         "agad": lambda: configs.DynamicTransferCompound(
             unit_cell_devices=[unit, unit], transfer_forward=PERFECT, auto_scale=True, auto_granularity=1000
         ),

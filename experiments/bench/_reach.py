@@ -69,7 +69,7 @@ REACH = {
     "training_followed_small": Reach("the same, followed, batch 64", "<= 8", "x", "training"),
     **{
         f"in_place_{rule}_{batch}": Reach(f"{_STEP}, {rule}, batch {batch}, against aihwkit", reach, "x", "in_place")
-        for rule in ("sgd", "tiki-taka", "agad")
+        for rule in ("sgd", "agad")
         for batch, reach in ((1, ">= 3"), (64, ">= 10"))
     },
     "in_place_update_soft": Reach(f"{_UPDATE} 0.04, against aihwkit", ">= 1", "x", "in_place"),

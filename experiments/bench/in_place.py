@@ -1,4 +1,4 @@
-"""Training inside the array against aihwkit: steps of a network under three rules, and updates of one array.
+"""Training inside the array against aihwkit: steps of a network under two rules, and updates of one array.
 
 784-256-128-10, sigmoids, soft bounds of 50 states with spread and noise, rate 0.1, on MNIST images (digits if quick);
 updates of 1024 x 1024 devices. Reads are perfect on both sides, trains have 31 slots at most, and a transfer
@@ -37,7 +37,6 @@ _SPREAD: dict[str, Any] = {
 }
 _RULES = {
     "sgd": (rules.AnalogSGD(0.1), (1.0,)),
-    "tiki-taka": (rules.TikiTaka(0.1, every=1, trains=rules.PulseTrains(length=31)), (0.0, 1.0)),
     "agad": (rules.AGAD(0.1, every=1, trains=rules.PulseTrains(length=31)), (0.0, 1.0)),
 }
 _UPDATES = {"soft": (devices.SoftBounds, 0.04), "constant": (devices.ConstantStep, 0.001)}
