@@ -29,9 +29,7 @@ class Update(NamedTuple):
     half: np.ndarray
 
 
-def update(
-    r: float, shape: tuple[int, int], bias: str, v: float, share: float, patterns: int, seed: int
-) -> Update:
+def update(r: float, shape: tuple[int, int], bias: str, v: float, share: float, patterns: int, seed: int) -> Update:
     """Steps of an array behind wires, over random patterns of selected rows and columns.
 
     Args:

@@ -9,7 +9,7 @@ from qsynapse_jax.studies import Record
 
 
 def draw(record: Record, folder: Path) -> None:
-    """Accuracy after every epoch of plain descent and of AGAD behind wires, and the steps that wires leave of an update."""
+    """Accuracy by epoch of plain descent and of AGAD behind wires, and the steps that wires leave of an update."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

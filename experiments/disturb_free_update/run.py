@@ -184,7 +184,8 @@ def _weaken(kernel: Any, config: UpdateConfig, bias: str, r: float) -> None:
     devices = kernel.devices()
     # A cell that no pattern met has the mean step of the others.
     up, down = (
-        np.nan_to_num(one.step, nan=np.nanmean(one.step)) for one in _steps(config, r, bias, devices.up.shape[-2:])
+        np.nan_to_num(one.step, nan=float(np.nanmean(one.step)))
+        for one in _steps(config, r, bias, devices.up.shape[-2:])
     )
     kernel.set_devices(replace(devices, up=devices.up * up, down=devices.down * down))
 

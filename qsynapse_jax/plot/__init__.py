@@ -1,5 +1,7 @@
 """Pictures of what studies found: functions from arrays to a Matplotlib figure, which is imported when one is drawn."""
 
+from qsynapse_jax.plot._circuit import crossbar as crossbar
+from qsynapse_jax.plot._circuit import currents as currents
 from qsynapse_jax.plot._in_place import pulse_response as pulse_response
 from qsynapse_jax.plot._in_place import weight_histograms as weight_histograms
 from qsynapse_jax.plot._pictures import accuracy as accuracy
@@ -8,6 +10,7 @@ from qsynapse_jax.plot._pictures import front as front
 from qsynapse_jax.plot._pictures import heat_map as heat_map
 from qsynapse_jax.plot._pictures import ir_drop as ir_drop
 from qsynapse_jax.plot._pictures import levels_and_resistors as levels_and_resistors
+from qsynapse_jax.plot._pictures import new_figure as new_figure
 from qsynapse_jax.plot._pictures import points_by_design as points_by_design
 from qsynapse_jax.plot._pictures import pulse_fit as pulse_fit
 from qsynapse_jax.plot._pictures import retention as retention

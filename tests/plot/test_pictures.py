@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from qsynapse_jax import plot
 
@@ -29,6 +30,26 @@ def test_the_ir_drop_says_what_the_worst_cell_loses():
     axes, *_ = drawn(plot.ir_drop(v_cell, 0.2))
     assert "take 75 % of it from the worst cell" in axes.get_title()
     np.testing.assert_allclose(axes.images[0].get_array(), 1e3 * v_cell)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (50, 60)])
+def test_a_crossbar_has_a_color_per_cell_and_a_prefix(shape):
+    """Few lines are drawn, of many the cells alone; either way the color bar says what the numbers are."""
+    g = np.random.default_rng(0).uniform(1e-6, 9e-5, shape)
+    axes = plot.crossbar(g, title="A map")
+    drawn(axes.figure)
+    shown = (axes.images or axes.collections)[-1]
+    np.testing.assert_allclose(np.ravel(shown.get_array()), 1e6 * g.ravel())
+    assert axes.figure.axes[1].get_ylabel() == "conductance [uS]"
+    assert plot.crossbar(g, ax=axes) is axes
+
+
+def test_currents_stand_beside_those_of_ideal_wires():
+    axes = plot.currents([1e-6, 2e-6], [2e-6, 2e-6])
+    drawn(axes.figure)
+    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], [1, 2])
+    assert axes.get_ylabel() == "current [uA]"
+    assert axes.get_title() == "The wires cost 25 % of the currents"
 
 
 def test_weights_are_points_against_the_line_of_ideal_wires():
