@@ -183,10 +183,8 @@ def _weaken(kernel: Any, config: UpdateConfig, bias: str, r: float) -> None:
     """Leaves of the devices' steps what the voltages of the solved network leave."""
     devices = kernel.devices()
     # A cell that no pattern met has the mean step of the others.
-    up, down = (
-        np.nan_to_num(one.step, nan=float(np.nanmean(one.step)))
-        for one in _steps(config, r, bias, devices.up.shape[-2:])
-    )
+    found = (one.step for one in _steps(config, r, bias, devices.up.shape[-2:]))
+    up, down = (np.nan_to_num(step, nan=float(np.nanmean(step))) for step in found)
     kernel.set_devices(replace(devices, up=devices.up * up, down=devices.down * down))
 
 
