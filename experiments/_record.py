@@ -51,6 +51,16 @@ def claims_table(record: Record) -> str:
     return f"{markdown_table(TextTable('', columns, rows))}\n\n{footer}"
 
 
+def paper_table(record: Record) -> str:
+    """What was published beside what was measured here, of the claims of a record that have both."""
+    rows = [
+        [one.label, f"{one.paper:g} {one.unit}".rstrip(), _measured(one)]
+        for one in record.figures
+        if one.paper is not None
+    ]
+    return markdown_table(TextTable("", ["quantity", "published", "here"], rows))
+
+
 def _measured(one: Claim) -> str:
     spread = "" if one.spread is None else f" ± {one.spread:.2g}"
     value = "not finite" if one.ours is None else f"{one.ours:.4g}"
@@ -67,8 +77,8 @@ def markdown_table(table: TextTable) -> str:
 def refresh_tables(document: Path) -> str:
     """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
 
-    NAME is an experiment, `EXPERIMENT/TABLE` for a further table of its result, `bench/SCRIPT` for all tables of a
-    benchmark, or `bench/reach` for what is asked of them.
+    NAME is an experiment, `EXPERIMENT/paper` for its claims that have a published number, `EXPERIMENT/TABLE` for a
+    further table of its result, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for what is asked of them.
     """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]
@@ -79,7 +89,8 @@ def refresh_tables(document: Path) -> str:
             table = bench_tables(name.removeprefix("bench/"))
         elif "/" in name:
             experiment, section = name.split("/")
-            table = markdown_table(read_result(experiment).tables[section])
+            record = read_result(experiment)
+            table = paper_table(record) if section == "paper" else markdown_table(record.tables[section])
         else:
             table = claims_table(read_result(name))
         fresh.append(f"{name} -->\n{table}\n<!-- end -->{tail}")
