@@ -59,12 +59,19 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     """Adds the pages of the reference, and what the site takes from outside of docs/."""
     rows = [f"| [`{name}`]({name}.md) | {summary(name)} |" for name in packages()]
-    index = ["# Reference", "", "Made from the docstrings. `import qsynapse_jax as qs`, then `qs.crossbar.solve`, ...", ""]
+    index = [
+        "# Reference",
+        "",
+        "Made from the docstrings. `import qsynapse_jax as qs`, then `qs.crossbar.solve`, ...",
+        "",
+    ]
     pages = {"reference/index.md": "\n".join([*index, "| package | what it does |", "| --- | --- |", *rows, ""])}
     for name, names in packages().items():
         members = "".join(f"        - {one}\n" for one in names)
         shown = "      show_root_heading: false\n      show_root_toc_entry: false\n"
-        pages[f"reference/{name}.md"] = f"# {name}\n\n::: {PACKAGE}.{name}\n    options:\n{shown}      members:\n{members}"
+        pages[f"reference/{name}.md"] = (
+            f"# {name}\n\n::: {PACKAGE}.{name}\n    options:\n{shown}      members:\n{members}"
+        )
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
     for pattern in OUTSIDE:
