@@ -78,7 +78,7 @@ def refresh_tables(document: Path) -> str:
     """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
 
     NAME is an experiment, `EXPERIMENT/paper` for its claims that have a published number, `EXPERIMENT/TABLE` for a
-    further table of its result, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for what is asked of them.
+    further table of its result, `bench/SCRIPT` for all tables of a benchmark, or `bench/reach` for their targets.
     """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]

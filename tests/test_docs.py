@@ -1,6 +1,4 @@
-"""The pages do what they say: their code runs, their commands exist, and what docs/extending.md adds passes the tests of
-its kind.
-"""
+"""The pages do what they say: their code runs, their commands exist, what docs/extending.md adds passes its tests."""
 
 import inspect
 import os

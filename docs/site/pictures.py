@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-matplotlib.rcParams["svg.hashsalt"] = "qsynapse"  # the same drawing is the same file
 from matplotlib import pyplot as plt
 
 DOCS = Path(__file__).parents[1]
 IMAGES = DOCS / "images"
 PAGES = {"start.md": "start_voltages.png", "concepts/formulation.md": "formulation_weights.png"}
+matplotlib.use("Agg")
+matplotlib.rcParams["svg.hashsalt"] = "qsynapse"  # the same drawing is the same file
 GRAY, BLUE, RED = "0.35", "#3949ab", "#b3261e"
 
 
