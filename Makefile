@@ -1,5 +1,5 @@
 # Everything happens in .venv, which `make install` builds with the Python it finds; no activation needed.
-# After the install every target but `test-newest` works offline.
+# After the install every target works offline, but `test-newest`, and `docs` and `dist` when they are first called.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

@@ -320,7 +320,8 @@ class UnderstoodError(Exception):
 @pytest.mark.parametrize("page", [page for page, text in COMMANDS.items() if commands_of(text)])
 def test_the_commands_of_a_page_are_understood(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    Path("my_pulses.csv").write_text("pulse,conductance\n0,1e-6\n1,2e-6\n2,3e-6\n", encoding="utf-8")
+    curves = "".join(f"{n},{1e-6 + n * 1e-7},{3e-6 - n * 1e-7}\n" for n in range(21))
+    Path("my_pulses.csv").write_text(f"pulse,g_up,g_down\n{curves}", encoding="utf-8")
 
     def stop(*_: Any) -> None:
         raise UnderstoodError
