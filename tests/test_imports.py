@@ -68,6 +68,7 @@ INNER = {
     "tests/test_fields.py": "the base of all models",
     "tests/studies/test_config.py": "settings as they stand in a record",
     "tests/test_datasets.py": "addresses of files that are not there",
+    "tests/test_cli_settings.py": "what a command line amounts to, without running it",
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",
     "tests/crossbar/test_chain.py": "what accelerators run and CPUs do not",
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",

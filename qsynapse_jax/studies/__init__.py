@@ -5,6 +5,7 @@ from qsynapse_jax.studies._codesign import run_codesign as run_codesign
 from qsynapse_jax.studies._config import CellConfig as CellConfig
 from qsynapse_jax.studies._config import CodesignConfig as CodesignConfig
 from qsynapse_jax.studies._config import NetworkConfig as NetworkConfig
+from qsynapse_jax.studies._config import read_settings as read_settings
 from qsynapse_jax.studies._insitu import InsituResult as InsituResult
 from qsynapse_jax.studies._insitu import run_insitu as run_insitu
 from qsynapse_jax.studies._insitu_config import InsituConfig as InsituConfig
