@@ -22,8 +22,8 @@ def test_settings_of_a_file_are_defaults(tmp_path):
     (tmp_path / "mine.toml").write_text("epochs = 3\nhidden = [5]\nr_word = 2\n[cell]\nbits = 2\n")
     rest, command = command_and_settings(["train", "--config", str(tmp_path / "mine.toml"), "--seed", "1"], COMMANDS)
     assert rest == ["train", "--seed", "1"]
-    expected = NetworkConfig(epochs=3, hidden=(5,), r_word=2)
-    assert command.config == NetworkConfig(epochs=3, hidden=(5,), r_word=2, cell=command.config.cell) != expected
+    expected = NetworkConfig(epochs=3, hidden=(5,), r_word=2.0)
+    assert command.config == NetworkConfig(epochs=3, hidden=(5,), r_word=2.0, cell=command.config.cell) != expected
     assert command.config.cell.bits == 2
     assert command.config.cell.r_unit == expected.cell.r_unit
 

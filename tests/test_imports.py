@@ -67,6 +67,7 @@ OUTSIDE = {"experiments", "tests"}  # these may import what they like of other p
 INNER = {
     "tests/test_fields.py": "the base of all models",
     "tests/studies/test_config.py": "settings as they stand in a record",
+    "tests/studies/test_mapped.py": "where the errors of a map lie",
     "tests/test_datasets.py": "addresses of files that are not there",
     "tests/test_cli_settings.py": "what a command line amounts to, without running it",
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",

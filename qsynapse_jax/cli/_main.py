@@ -19,6 +19,7 @@ from qsynapse_jax.cli._cache import kept_programs
 from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._insitu import Insitu
+from qsynapse_jax.cli._mapped import Network
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
 from qsynapse_jax.cli._settings import command_and_settings
 from qsynapse_jax.crossbar import ConvergenceError
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "insitu": Insitu,
     "codesign": Codesign,
+    "network": Network,
     "solve": Solve,
     "spice": Spice,
 }

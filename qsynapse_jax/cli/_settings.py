@@ -1,9 +1,9 @@
 """`--config FILE`: the settings of a command from a file, which options on the command line overrule."""
 
-import dataclasses
 import difflib
 import json
 import tomllib
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,7 @@ def _taken(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
 def _settings_of(command: type) -> type | None:
     """The dataclass of a command's settings."""
-    fields = {one.name: one for one in dataclasses.fields(command)}
-    if "config" not in fields:
-        return None
-    return type(fields["config"].default_factory())  # pyright: ignore
+    return typing.get_type_hints(command).get("config")
 
 
 def _content(path: Path) -> Any:

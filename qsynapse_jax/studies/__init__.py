@@ -9,6 +9,9 @@ from qsynapse_jax.studies._config import read_settings as read_settings
 from qsynapse_jax.studies._insitu import InsituResult as InsituResult
 from qsynapse_jax.studies._insitu import run_insitu as run_insitu
 from qsynapse_jax.studies._insitu_config import InsituConfig as InsituConfig
+from qsynapse_jax.studies._mapped import MappedConfig as MappedConfig
+from qsynapse_jax.studies._mapped import MappedResult as MappedResult
+from qsynapse_jax.studies._mapped import run_mapped as run_mapped
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network
