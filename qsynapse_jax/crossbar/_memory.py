@@ -9,6 +9,7 @@ from qsynapse_jax._provenance import memory
 
 _available = cache(memory)
 
+
 def check_memory(shape: tuple[int, ...], numbers: int, dtype: jnp.dtype, *, devices: Callable[[], int]) -> None:
     """Refuses arrays of `shape` for which more numbers are kept than there is memory for."""
     needed, there = numbers * jnp.dtype(dtype).itemsize, _available()
@@ -18,5 +19,3 @@ def check_memory(shape: tuple[int, ...], numbers: int, dtype: jnp.dtype, *, devi
             f"{needed / 1e9:.3g} GB here, of {there / 1e9:.3g} GB; give fewer inputs or arrays at a time, "
             "float32, a smaller array, or divide it among devices."
         )
-
-

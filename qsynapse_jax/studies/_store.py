@@ -211,6 +211,7 @@ def _prepare(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resum
 
 def _check_same(settings: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
     """Refuses to continue a run of other settings, and says which differ."""
+
     def kept(content: Mapping[str, Any]) -> dict[str, Any]:
         return {name: part for name, part in content.items() if name != "overwrite"}
 
