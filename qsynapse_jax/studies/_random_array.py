@@ -75,10 +75,10 @@ def random_array(point: RandomArray) -> dict[str, Labelled | Check]:
     """How far currents behind wires are from v @ g with the conductances that are meant.
 
     `loss` is the share of all current that is missing; `current_error` the root mean square of what is wrong with a
-    current, relative to the largest; `corrected_error` the same after one gain for the whole array, which periphery can
-    have; `bits` how many bits that error leaves of a current that fills the range, log2(1 / (sqrt(12) error)); `agreement`
-    the share of inputs for which the bit line with the largest current is the right one, as in a classification;
-    `line_error` the error of every bit line.
+    current, relative to the largest; `corrected_error` the same after one gain for the whole array, which periphery
+    can have; `bits` how many bits that error leaves of a current that fills the range, log2(1 / (sqrt(12) error)), what
+    a converter with that rounding error has; `agreement` the share of inputs for which the bit line with the largest
+    current is the right one, as in a classification; `line_error` the error of every bit line.
     """
     meant, g = point.conductances()
     v = point.voltages()
@@ -114,4 +114,4 @@ def rms(x: jax.Array, axis: int | None = None) -> jax.Array:
     return jnp.sqrt(jnp.mean(x * x, axis))
 
 
-RANDOM_ARRAY = Study(random_array, RandomArray(), "random_array")
+RANDOM_ARRAY = Study(random_array, RandomArray, "random_array")

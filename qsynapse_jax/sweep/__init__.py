@@ -1,6 +1,6 @@
 """Sweeps: any study at many points, compiled once per shape, in a labelled store that no interruption harms.
 
-study = sweep.Study(my_function, my_point)              # an equinox.Module: its fields are the axes
+study = sweep.Study(my_function, MyPoint)               # an equinox.Module: its fields are the axes
 plan = sweep.grid(study, r_wire=sweep.Span("0.35 ohm", "10 ohm", 8, log=True), seed=range(3))
 ds = sweep.run(plan, "runs/wires")                      # an xarray.Dataset
 """

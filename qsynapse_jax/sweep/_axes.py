@@ -49,19 +49,25 @@ class Axis(NamedTuple):
         """One value, converted and checked; `ValueError` names the axis."""
         if not self.numeric:
             return given if self.convert is None else self.convert(given)
+        if not self.static:
+            return self.values([given])[0].item()
         number = as_quantity(given, self.name, self.unit)
-        if self.static:
-            number = int(number) if self.whole and number == int(number) else number
-            return number if self.convert is None else self.convert(number)
-        if self.rule is not None:
-            check(number, self.name, self.unit, self.rule)
-        elif self.whole and number != int(number):
-            raise ValueError(f"`{self.name}` must be an integer, but is {number:g}.")
-        return int(number) if self.whole else number
+        number = int(number) if self.whole and number == int(number) else number
+        return number if self.convert is None else self.convert(number)
 
     def values(self, given: Iterable[Any]) -> np.ndarray:
         """Values of many points."""
-        return np.asarray([self.value(one) for one in given])
+        given = list(given)
+        if self.static or not self.numeric:
+            # Each of them once: there are few, and a check of its own takes long.
+            found = {one: self.value(one) for one in dict.fromkeys(given)}
+            return np.asarray([found[one] for one in given])
+        numbers = np.asarray([as_quantity(one, self.name, self.unit) for one in given], float)
+        if self.whole and np.any(odd := numbers != np.floor(numbers)):
+            raise ValueError(f"`{self.name}` must be an integer, but is {numbers[odd][0]:g}.")
+        if self.rule is not None:
+            check(numbers, self.name, self.unit, self.rule)
+        return numbers.astype(np.int64) if self.whole else numbers
 
 
 def axes_of(point: Any) -> dict[str, Axis]:

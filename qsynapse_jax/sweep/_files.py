@@ -23,7 +23,7 @@ def read_plan(path: str | Path, studies: Mapping[str, Study]) -> Plan:
     """A plan from a TOML file.
 
         study = "random_array"          # or "module:name" of your own
-        plan = "grid"                   # or "random" with points = 1000 (and draw = 0), or "table" with table = "points.csv"
+        plan = "grid"                   # or "random", points = 1000, draw = 0, or "table", table = "points.csv"
         chunk = 256
 
         [axes]

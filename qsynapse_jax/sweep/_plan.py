@@ -183,9 +183,10 @@ def random(
         study: what is asked.
         points: how many.
         draw: seed of the draw.
-        chunk, fixed: as for `grid`.
-        axes: by name, a `Span`, evenly between its ends or in the logarithm, or values of which one is taken. An axis of
-            seeds is best given as `Span(0, 2**31 - 1)`.
+        chunk: points computed and written together.
+        fixed: other values for axes that do not vary.
+        axes: by name, a `Span`, evenly between its ends or in the logarithm, or values of which one is taken. An axis
+            of seeds is best given as `Span(0, 2**31 - 1)`.
     """
     as_whole(points, "points", 1, what="of a random plan")
     rng, columns = np.random.default_rng(draw), {}
@@ -200,7 +201,7 @@ def random(
 
 
 def table(
-    study: Study, columns: Mapping[str, Sequence[Any]], *, chunk: int = _CHUNK, fixed: Mapping[str, Any] | None = None
+    study: Study, columns: Mapping[str, Any], *, chunk: int = _CHUNK, fixed: Mapping[str, Any] | None = None
 ) -> Plan:
     """Points one by one: a column of values for every axis, all of one length."""
     lengths = {name: len(_several(column, name)) for name, column in columns.items()}

@@ -1,5 +1,8 @@
 """Points of one shape: compiled once under `vmap`, run in batches that fit, spread over the devices that are there."""
 
+import contextlib
+import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -10,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from qsynapse_jax._provenance import memory
@@ -23,6 +26,8 @@ from qsynapse_jax.sweep._study import Check, Labelled
 _CACHED = 8e6
 _SHARE = 0.4
 _LANES = "points"
+# Characters of an error that are kept with a point.
+_LONGEST = 2000
 
 
 @dataclass
@@ -76,7 +81,7 @@ class Program:
         return {name: _dtype(axes[name].whole) for name in self.plan.columns if not axes[name].static}
 
     def schema(self) -> dict[str, Labelled | Check]:
-        """What every point gives: shapes and types in place of arrays. Nothing is compiled."""
+        """What every point gives: shapes and types in place of arrays. Traces the study, once; compiles nothing."""
         return self._traced[1]
 
     @property
@@ -103,8 +108,12 @@ class Program:
 
     def run(self, columns: Mapping[str, np.ndarray]) -> Done:
         """Results of the points whose values are given, one by one where they fail together."""
-        with self._busy:
+        with self._busy, _quiet():
             count = len(next(iter(columns.values())))
+            try:
+                self._fitting()
+            except Exception as error:
+                return failed(error, count)
             given = {name: np.asarray(columns[name], dtype) for name, dtype in self.varying.items()}
             parts = []
             for chosen in self._batches(count):
@@ -127,19 +136,19 @@ class Program:
             if "RESOURCE_EXHAUSTED" in str(error) and self.lanes > self._devices:
                 self.lanes = max(self._devices, self.lanes // 2 // self._devices * self._devices)
                 half = max(1, count // 2)
-                parts = [{n: v[:half] for n, v in batch.items()}, {n: v[half:] for n, v in batch.items()}]
-                return _joined([self._batch(part, size) for part, size in zip(parts, (half, count - half)) if size])
+                ends = [(0, half), (half, count)]
+                return _joined([self._batch(_rows(batch, *at), at[1] - at[0]) for at in ends if at[0] < at[1]])
             if count == 1:
-                return Done({}, {0: _words(error)}, np.zeros(1))
+                return failed(error, 1)
             # One of them has ended all: each by itself, so that the others are kept.
-            return _joined([self._alone({name: v[k : k + 1] for name, v in batch.items()}) for k in range(count)])
+            return _joined([self._alone(_rows(batch, k, k + 1)) for k in range(count)])
         return _checked(out, count, seconds)
 
     def _alone(self, one: dict[str, np.ndarray]) -> Done:
         try:
             out, seconds = self._call(one, 1, 1)
         except Exception as error:
-            return Done({}, {0: _words(error)}, np.zeros(1))
+            return failed(error, 1)
         return _checked(out, 1, seconds)
 
     def _call(self, batch: dict[str, np.ndarray], count: int, lanes: int) -> tuple[dict[str, Any], float]:
@@ -170,7 +179,13 @@ class Program:
 
     def _program(self, lanes: int) -> Any:
         if lanes not in self._compiled:
-            mapped = jax.vmap(self._point, in_axes=(0, None), axis_size=lanes)
+            traced, schema = self._traced
+            structure = jax.tree.structure(schema)
+
+            def point(varying: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
+                return jax.tree.unflatten(structure, jaxpr_as_fun(traced)(*jax.tree.leaves((varying, constants))))
+
+            mapped = jax.vmap(point, in_axes=(0, None), axis_size=lanes)
             options: dict[str, Any] = {}
             if self._devices > 1 and lanes % self._devices == 0:
                 mesh = Mesh(np.asarray(jax.local_devices()), (_LANES,))
@@ -183,14 +198,30 @@ class Program:
         return self._compiled[lanes]
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Meanwhile JAX does not print the way of every error that a callback of `equinox.error_if` raises."""
+    logger = logging.getLogger("jax._src.callback")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _rows(batch: Mapping[str, np.ndarray], begin: int, end: int) -> dict[str, np.ndarray]:
+    return {name: values[begin:end] for name, values in batch.items()}
+
+
 def _dtype(whole: bool) -> np.dtype:
     return np.dtype(np.int32) if whole else np.dtype(jnp.result_type(float))
 
 
-def _temporary(program: Any) -> float:
+def _temporary(program: Any) -> int:
     """Memory that a compiled program takes beside its operands [bytes]; 0 where it does not say."""
     analysis = program.memory_analysis()
-    return 0.0 if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+    return 0 if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
 
 
 def _largest(jaxpr: Jaxpr) -> int:
@@ -250,6 +281,10 @@ def _missing(values: np.ndarray, count: int) -> np.ndarray:
     return np.full((count, *values.shape[1:]), fill, values.dtype)
 
 
-def _words(error: Exception) -> str:
-    """An error as a line of a result."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:2000]}"
+def failed(error: BaseException, count: int) -> Done:
+    """Of points that all ended in an error."""
+    # What equinox.error_if says stands in the middle of pages about where it was said.
+    said = re.search(r"EquinoxRuntimeError: (.*?)\n+-{9}", str(error), re.DOTALL)
+    message = said[1] if said else f"{type(error).__name__}: {' '.join(str(error).split())}"
+    message = message[:_LONGEST]
+    return Done({}, dict.fromkeys(range(count), message), np.zeros(count))

@@ -38,12 +38,12 @@ def open(path: str | Path) -> "xarray.Dataset":
         path: folder of the store.
 
     Returns:
-        The results by name, with units. Of a grid its axes are dimensions, `ds.loss.sel(r_wire=1.0)`; of other plans the
-        points are, and the axes are coordinates along them. Results whose lengths differ from shape to shape are padded
-        with NaN at the end. `status` is 0 where a point is not computed yet, 1 where it is, 2 where it failed, with the
-        message in `error`; there numbers are NaN. `wall_time` [s] is that of every point. Attributes: `study`,
-        `settings` (all that was asked) and `runs` (versions, device and start of every process that wrote) as JSON,
-        `points`, `finished`, `failed`.
+        The results by name, with units. Of a grid its axes are dimensions, `ds.loss.sel(r_wire=1.0)`; of other plans
+        the points are, and the axes are coordinates along them. Results whose lengths differ from shape to shape are
+        padded with NaN at the end. `status` is 0 where a point is not computed yet, 1 where it is, 2 where it failed,
+        with the message in `error`; there numbers are NaN. `wall_time` [s] is that of every point. Attributes:
+        `study`, `settings` (all that was asked) and `runs` (versions, device and start of every process that wrote) as
+        JSON, `points`, `finished`, `failed`.
 
     Raises:
         ValueError: there is no sweep in the folder.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from qsynapse_jax.sweep._plan import Plan
-from qsynapse_jax.sweep._program import Done, Program
+from qsynapse_jax.sweep._program import Done, Program, failed
 from qsynapse_jax.sweep._read import open as read_store
 from qsynapse_jax.sweep._store import Store, open_store
 
@@ -81,9 +81,9 @@ def run(
         plan: what to compute.
         out: folder of the store.
         resume: continue what another process began; begin where there is nothing.
-        scheduler: address of a Dask scheduler, "tcp://host:8786": chunks are computed by its workers, written here. What
-            a lost worker had is computed by another one. Every worker needs this package and the module of the study,
-            one thread, and a device of its own.
+        scheduler: address of a Dask scheduler, "tcp://host:8786": chunks are computed by its workers, written here.
+            What a lost worker had is computed by another one. Every worker needs this package and the module of the
+            study, one thread, and a device of its own.
         on_progress: is told how far it is, after every chunk and before every compilation.
 
     Raises:
@@ -141,9 +141,15 @@ def _here(store: Store, shapes: list[_Shape], told: _Told) -> Iterator[tuple[_Sh
 
 
 def _there(store: Store, shapes: list[_Shape], told: _Told, scheduler: str) -> Iterator[tuple[_Shape, int, Done]]:
-    from distributed import Client, as_completed
-
-    with Client(scheduler, set_as_default=False) as client:
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise ValueError("A scheduler needs Dask: pip install 'qsynapse_jax[cluster]'.") from None
+    try:
+        connected = Client(scheduler, set_as_default=False)
+    except OSError as error:
+        raise OSError(f"No Dask scheduler answers at {scheduler} ({error}); begin one with `dask scheduler`.") from None
+    with connected as client:
         wanted = {}
         for shape in shapes:
             told.say(f"looking at {shape.words}")
@@ -161,9 +167,7 @@ def _there(store: Store, shapes: list[_Shape], told: _Told, scheduler: str) -> I
                 done = future.result()
             else:
                 count = len(next(iter(shape.columns(chunk).values())))
-                error = future.exception()
-                message = f"{type(error).__name__}: {error}"
-                done = Done({}, {where: message for where in range(count)}, np.zeros(count))
+                done = failed(future.exception(), count)
             yield shape, chunk, done
             future.release()
 

@@ -105,27 +105,29 @@ class Store:
 
         begin = chunk * self.plan.chunk
         region = slice(begin, begin + len(done.seconds))
-        with self._room():
-            arrays: Any = zarr.open_group(self.path / POINTS / f"{group:03d}", mode="r+", zarr_format=3)
-            for name, values in (done.arrays | {SECONDS: done.seconds}).items():
-                arrays[name][region] = values
-            errors = {str(where): message for where, message in done.errors.items()}
-            content = {"points": len(done.seconds), "seconds": float(done.seconds.sum()), "errors": errors}
-            content |= {"run": self.run, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-            write_json(self.path / DONE / mark_name(group, chunk), content)
+        arrays: Any = zarr.open_group(self.path / POINTS / f"{group:03d}", mode="r+", zarr_format=3)
+        for name, values in (done.arrays | {SECONDS: done.seconds}).items():
+            arrays[name][region] = values
+        errors = {str(where): message for where, message in done.errors.items()}
+        content = {"points": len(done.seconds), "seconds": float(done.seconds.sum()), "errors": errors}
+        content |= {"run": self.run, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        write_json(self.path / DONE / mark_name(group, chunk), content)
 
-    @contextlib.contextmanager
-    def _room(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise OSError(
-                error.errno,
-                f"The disk is full ({error.strerror}): this chunk was not written to {self.path}. All that was "
-                "finished before can be read; make room and give `--resume` (`resume=True`) to continue",
-            ) from None
+
+@contextlib.contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Says what a full disk means for the store."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        full = OSError(
+            f"The disk is full ({error.strerror}): what was just computed was not written to {path}. All that was "
+            "finished before can be read; make room and give `--resume` (`resume=True`) to continue."
+        )
+        full.errno = error.errno
+        raise full from None
 
 
 def read_marks(path: Path) -> dict[tuple[int, int], dict[str, Any]]:
@@ -148,8 +150,9 @@ def open_store(plan: Plan, path: Path, *, resume: bool) -> Iterator[Store]:
     handle = _lock(path)
     try:
         store = Store(path, plan)
-        _begin(store, resume=resume)
-        yield store
+        with _room(path):
+            _begin(store, resume=resume)
+            yield store
     finally:
         os.close(handle)
 
@@ -207,9 +210,8 @@ def _begin(store: Store, *, resume: bool) -> None:
         *(path / DONE).glob(".*.json"),
     ]:
         left.unlink(missing_ok=True)
-    with store._room():
-        write_arrays(path / COLUMNS, store.plan.columns)
-        write_json(path / SWEEP, {"settings": settings, "grid": dict(store.plan.shape), "runs": [*runs, here]})
+    write_arrays(path / COLUMNS, store.plan.columns)
+    write_json(path / SWEEP, {"settings": settings, "grid": dict(store.plan.shape), "runs": [*runs, here]})
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import equinox as eqx
@@ -46,22 +47,34 @@ class Study:
     Args:
         function: from a point to results by name: numbers, `Labelled` arrays and `Check`s. It is traced: `jax.numpy` on
             what varies, no `if` on values.
-        point: where the axes start from, an `equinox.Module`. Each of its fields, and of the modules it holds, is an
-            axis: traced where it is a number, compiled in where it is static.
+        make_point: gives the point that the axes start from, an `equinox.Module`; its class where everything has a
+            default. Each of its fields, and of the modules it holds, is an axis: traced where it is a number, compiled
+            in where it is static.
         name: by which plans and stores call it; that of the function where not given.
     """
 
     function: Callable[[Any], Mapping[str, Any]]
-    point: Any
+    make_point: Any
     name: str = ""
 
     def __post_init__(self):
-        if not isinstance(self.point, eqx.Module):
-            raise ValueError(f"Argument `point` must be an equinox.Module, but is {self.point!r:.60}.")
+        if not callable(self.make_point):
+            raise ValueError(
+                f"Argument `make_point` must be a function or a class, but is {self.make_point!r:.60}; a point that is "
+                "there is given as `lambda: point`."
+            )
         if not self.name:
             object.__setattr__(self, "name", self.function.__name__)
 
-    @property
+    @cached_property
+    def point(self) -> Any:
+        """Where the axes start from. Not made before it is asked for: its numbers are arrays, which start JAX."""
+        made = self.make_point()
+        if not isinstance(made, eqx.Module):
+            raise ValueError(f"A point of study {self.name!r} must be an equinox.Module, but is {made!r:.60}.")
+        return made
+
+    @cached_property
     def axes(self) -> dict[str, Axis]:
         """Everything that can vary, by name."""
         return axes_of(self.point)

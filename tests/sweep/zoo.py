@@ -1,0 +1,43 @@
+"""A study of the tests, small enough to be compiled in no time: noise on a line, whose length is its shape."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from qsynapse_jax import sweep
+from qsynapse_jax._fields import Model, Scalar, natural, non_negative, positive, real, whole
+
+
+class Wire(Model):
+    r_segment: Scalar = real("ohm", non_negative, default=1.0)
+
+
+class Line(Model):
+    cells: int = whole(1, default=3)
+    kind: str = eqx.field(default="plain", static=True)
+    wire: Wire = eqx.field(default_factory=Wire)
+    gain: Scalar = real("", positive, default=1.0)
+    seed: jax.Array = natural(default=0)
+
+
+def line(point):
+    drop = point.wire.r_segment * jnp.arange(1.0, point.cells + 1)
+    noise = jax.random.normal(jax.random.key(point.seed), (point.cells,))
+    sign = {"plain": 1.0, "mirrored": -1.0}[point.kind]
+    return {
+        "drop": sweep.Labelled(sign * point.gain * drop + noise, ("cell",), "V", "voltage along the line"),
+        "total": sign * jnp.sum(point.gain * drop),
+        "count": sweep.Labelled(jnp.int32(point.cells) + point.seed, unit=""),
+        "too_far": sweep.Check(point.gain > 50, "The gain is beyond 50; give a smaller one."),
+    }
+
+
+def fragile(point):
+    """Raises while it runs where the gain is 7, and cannot even be traced with 5 cells."""
+    if point.cells == 5:
+        raise ValueError("Five cells cannot be.")
+    return {"y": eqx.error_if(point.gain, point.gain == 7, "Seven is an odd gain.")}
+
+
+LINE = sweep.Study(line, Line)
+FRAGILE = sweep.Study(fragile, Line)
