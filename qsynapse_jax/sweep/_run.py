@@ -161,7 +161,7 @@ def _there(store: Store, shapes: list[_Shape], told: _Told, scheduler: str) -> I
                 # Shape after shape: a worker compiles each of them once.
                 future = client.submit(_computed, program, columns, pure=False, retries=_RETRIES, priority=-shape.group)
                 wanted[future] = (shape, chunk)
-        for future in as_completed(list(wanted)):
+        for future in as_completed(list(wanted), loop=client.loop):
             shape, chunk = wanted.pop(future)
             if future.status == "finished":
                 done = future.result()

@@ -1,5 +1,9 @@
 """A study of the tests, small enough to be compiled in no time: noise on a line, whose length is its shape."""
 
+import dataclasses
+import os
+import time
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -41,3 +45,20 @@ def fragile(point):
 
 LINE = sweep.Study(line, Line)
 FRAGILE = sweep.Study(fragile, Line)
+
+
+def slow(point):
+    """As `line`, with some 20 ms for every batch; of the kind "deadly" the process that computes it ends."""
+
+    def wait(gain):
+        time.sleep(0.02)
+        if point.kind == "deadly":
+            os._exit(9)
+        return gain
+
+    gain = jax.pure_callback(wait, jax.ShapeDtypeStruct((), point.gain.dtype), point.gain, vmap_method="expand_dims")
+    plain = dataclasses.replace(point, kind="plain", gain=gain)
+    return line(plain)
+
+
+SLOW = sweep.Study(slow, Line)
