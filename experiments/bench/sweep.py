@@ -120,11 +120,11 @@ def measured(report: Report, module: Any, points: int, inputs: int) -> _Measured
     report.note(
         f"{name}: mean currents agree with badcrossbar to {max(errors):.1e}, it with the LU to {max(true):.1e}."
     )
-    # The mean, since the loop takes the sum of all of them.
-    whole, quartiles = np.mean(loop) * points, np.quantile(loop, [0.25, 0.75]) * points
-    ratio = Ratio(whole / total, *(quartiles / total))
-    row += [shown_time(float(np.mean(loop))), shown_time(whole), str(ratio)]
-    return _Measured([row], ratio, float(np.mean(loop)) / later if later else 0.0, len(loop))
+    # The median: a call that something else on the machine held up must not count for a hundred others.
+    low, each, high = (float(x) for x in np.quantile(loop, [0.25, 0.5, 0.75]))
+    ratio = Ratio(each * points / total, low * points / total, high * points / total)
+    row += [shown_time(each), shown_time(each * points), str(ratio)]
+    return _Measured([row], ratio, each / later if later else 0.0, len(loop))
 
 
 def problem_of(plan: sweep.Plan, where: int) -> Problem:

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from qsynapse_jax._provenance import memory
 from qsynapse_jax.sweep._axes import place
@@ -185,12 +186,15 @@ class Program:
             def point(varying: Mapping[str, Any], constants: Mapping[str, Any]) -> Any:
                 return jax.tree.unflatten(structure, jaxpr_as_fun(traced)(*jax.tree.leaves((varying, constants))))
 
-            mapped = jax.vmap(point, in_axes=(0, None), axis_size=lanes)
+            on = self._devices if lanes % self._devices == 0 else 1
+            mapped = jax.vmap(point, in_axes=(0, None), axis_size=lanes // on)
             options: dict[str, Any] = {}
-            if self._devices > 1 and lanes % self._devices == 0:
-                mesh = Mesh(np.asarray(jax.local_devices()), (_LANES,))
-                spread, same = (NamedSharding(mesh, spec) for spec in (PartitionSpec(_LANES), PartitionSpec()))
-                options = {"in_shardings": (spread, same), "out_shardings": spread}
+            if on > 1:
+                mesh, spread, same = Mesh(np.asarray(jax.local_devices()), (_LANES,)), P(_LANES), P()
+                # Every device by itself. Left to the compiler, they would agree on every step of a loop, and wait for
+                # each other for ever where the points of one of them raise.
+                mapped = jax.shard_map(mapped, mesh=mesh, in_specs=(spread, same), out_specs=spread, check_vma=False)
+                options = {"in_shardings": (NamedSharding(mesh, spread), NamedSharding(mesh, same))}
             shapes = {name: jax.ShapeDtypeStruct((lanes,), dtype) for name, dtype in self.varying.items()}
             started = time.perf_counter()
             self._compiled[lanes] = jax.jit(mapped, **options).lower(shapes, self._constants()).compile()
