@@ -16,14 +16,20 @@ def _wires() -> Plan:
 
 def _levels() -> Plan:
     """Levels, on/off ratio and spread of cells of a 64 x 64 array behind wires of 1 ohm."""
-    axes = {"levels": [2, 4, 8, 16, 32], "on_off": [3, 10, 30, 100], "sigma": [0.0, 0.02, 0.05, 0.1]}
-    return grid(RANDOM_ARRAY, **axes, seed=range(3))
+    ratios, spreads = [3, 10, 30, 100], [0.0, 0.02, 0.05, 0.1]
+    return grid(RANDOM_ARRAY, levels=[2, 4, 8, 16, 32], on_off=ratios, sigma=spreads, seed=range(3))
 
 
 def _cells() -> Plan:
     """1,000 random cells and wires of a 64 x 64 array, from 1 to 100 kohm and 0.1 to 10 ohm."""
-    spans = {"r_on": Span("1 kohm", "100 kohm", log=True), "r_wire": Span("0.1 ohm", "10 ohm", log=True)}
-    return random(RANDOM_ARRAY, 1000, **spans, on_off=Span(3, 1000, log=True), seed=Span(0, 2**31 - 1))
+    return random(
+        RANDOM_ARRAY,
+        1000,
+        r_on=Span("1 kohm", "100 kohm", log=True),
+        r_wire=Span("0.1 ohm", "10 ohm", log=True),
+        on_off=Span(3, 1000, log=True),
+        seed=Span(0, 2**31 - 1),
+    )
 
 
 PLANS: dict[str, Callable[[], Plan]] = {"wires": _wires, "levels": _levels, "cells": _cells}

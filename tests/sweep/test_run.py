@@ -1,6 +1,7 @@
 """Points are computed together, and come out as they would alone."""
 
 import json
+from typing import Any
 
 import chex
 import equinox as eqx
@@ -39,7 +40,8 @@ def test_a_grid_comes_out_labelled_and_as_each_point_alone(tmp_path):
 def test_every_shape_is_traced_and_compiled_once(tmp_path, caplog):
     """Of two shapes and eight chunks, the last of each shorter than the others."""
     chex.clear_trace_counter()
-    study = sweep.Study(chex.assert_max_traces(line, n=2), Line, "line")
+    counted: Any = chex.assert_max_traces(line, n=2)
+    study = sweep.Study(counted, Line, "line")
     plan = sweep.table(study, {"cells": [2] * 9 + [3] * 5, "gain": np.arange(1.0, 15.0)}, chunk=2)
     with jax.log_compiles(), caplog.at_level("WARNING"):
         ds = sweep.run(plan, tmp_path / "sweep")
@@ -122,5 +124,6 @@ def test_names_that_meet_twice_are_told_in_full(tmp_path):
         lambda point: {"y": point.one.r_segment - point.two.r_segment}, lambda: Many(Wire(), Wire()), "many"
     )
     assert list(study.axes) == ["one.r_segment", "two.r_segment"]
-    plan = sweep.grid(study, **{"two.r_segment": [3, 4]})
+    axes: dict[str, Any] = {"two.r_segment": [3, 4]}
+    plan = sweep.grid(study, **axes)
     np.testing.assert_array_equal(sweep.run(plan, tmp_path / "sweep").y, [-2, -3])

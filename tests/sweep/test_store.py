@@ -19,6 +19,8 @@ from tests.sweep.zoo import FRAGILE, LINE
 
 ROOT = Path(__file__).parents[2]
 PLAN = sweep.grid(LINE, cells=[2, 3], gain=[1, 2, 60.0], chunk=2)
+# One shape, two chunks, the last point fails.
+SHORT = sweep.grid(LINE, gain=[1, 2, 60.0], chunk=2)
 
 
 class Killed(BaseException):
@@ -48,7 +50,7 @@ def interrupt(monkeypatch, number, error, *, after=False):
 
 def test_killed_at_every_file_it_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     """The first ends when its third file has its name, the next before its fourth has, and so on."""
-    expected = sweep.run(PLAN, tmp_path / "whole")
+    expected = sweep.run(SHORT, tmp_path / "whole")
     lives, out = 0, tmp_path / "sweep"
     for number in itertools.count(3):
         with monkeypatch.context() as patch:
@@ -56,7 +58,7 @@ def test_killed_at_every_file_it_goes_on_and_ends_as_if_it_had_not_been(tmp_path
             lives += 1
             marked = set(os.listdir(out / "done")) if (out / "done").exists() else set()
             try:
-                found = sweep.run(PLAN, out, resume=True)
+                found = sweep.run(SHORT, out, resume=True)
                 break
             except Killed:
                 if (out / "sweep.json").exists() and (out / "plan.npz").exists():
@@ -66,7 +68,7 @@ def test_killed_at_every_file_it_goes_on_and_ends_as_if_it_had_not_been(tmp_path
                     assert np.array_equal(
                         known, ~np.isnan(part.wall_time.values) if "wall_time" in part else known & False
                     )
-    assert lives > 10
+    assert lives > 5
     same(found, expected)
 
 
@@ -97,11 +99,11 @@ def begin(out, *delays):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a process cannot make a copy of itself here")
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_kill_9_at_random_moments_loses_nothing(kills, tmp_path):
     """Each lives until it has written a chunk and then up to two chunks longer, so that all of them find work."""
     rng = np.random.default_rng()
-    said = begin(tmp_path / "sweep", *rng.uniform(0, 0.05 if kills == 3 else 0.01, kills).round(4))
+    said = begin(tmp_path / "sweep", *rng.uniform(0, 0.05 if kills == 2 else 0.01, kills).round(4))
     assert len(said) == kills or said[-1] == "ended"
     plan = killed.plan()
     same(sweep.run(plan, tmp_path / "sweep", resume=True), sweep.run(plan, tmp_path / "whole"))
@@ -149,16 +151,16 @@ def test_other_files_are_left_alone(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("number", [0, 25])
+@pytest.mark.parametrize("number", [0, 22])
 def test_a_full_disk_is_said_and_what_was_written_can_be_read(number, tmp_path, monkeypatch):
     out = tmp_path / "sweep"
     with monkeypatch.context() as patch:
         interrupt(patch, number, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(OSError, match=r"The disk is full \(No space left on device\).* give `--resume`"):
-            sweep.run(PLAN, out)
+            sweep.run(SHORT, out)
     if number:
         assert np.sum(sweep.open(out).status > 0) == 2
-    same(sweep.run(PLAN, out, resume=True), sweep.run(PLAN, tmp_path / "whole"))
+    same(sweep.run(SHORT, out, resume=True), sweep.run(SHORT, tmp_path / "whole"))
 
 
 def test_the_arrays_are_zarr_that_xarray_reads_by_itself(tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,7 +22,7 @@ class Line(Model):
     kind: str = eqx.field(default="plain", static=True)
     wire: Wire = eqx.field(default_factory=Wire)
     gain: Scalar = real("", positive, default=1.0)
-    seed: jax.Array = natural(default=0)
+    seed: Any = natural(default=0)
 
 
 def line(point):
