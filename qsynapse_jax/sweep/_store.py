@@ -127,6 +127,8 @@ def _room(path: Path) -> Iterator[None]:
             "finished before can be read; make room and give `--resume` (`resume=True`) to continue."
         )
         full.errno = error.errno
+        for note in getattr(error, "__notes__", ()):
+            full.add_note(note)
         raise full from None
 
 
