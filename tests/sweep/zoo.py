@@ -44,7 +44,16 @@ def fragile(point):
     return {"y": eqx.error_if(point.gain, point.gain == 7, "Seven is an odd gain.")}
 
 
+def quick(point):
+    """As little as can be compiled."""
+    return {
+        "y": sweep.Labelled(point.gain * jnp.arange(1.0, point.cells + 1), ("cell",)),
+        "too_far": sweep.Check(point.gain > 50, "The gain is beyond 50."),
+    }
+
+
 LINE = sweep.Study(line, Line)
+QUICK = sweep.Study(quick, Line)
 FRAGILE = sweep.Study(fragile, Line)
 
 
