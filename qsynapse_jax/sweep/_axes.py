@@ -90,7 +90,8 @@ def _fields(holder: Any, path: tuple[str, ...]) -> Iterable[Axis]:
         static = bool(one.metadata.get("static", False))
         # What is neither a number nor static, an array or an optional thing that is not there, does not vary.
         if static or (value is not None and np.ndim(value) == 0):
-            unit, rule = getattr(convert, "unit", ""), getattr(convert, "rule", None)
+            unit = getattr(convert, "unit", "") or one.metadata.get("unit", "")
+            rule = getattr(convert, "rule", None)
             yield Axis("", here, unit, static, value, rule, convert)
 
 
