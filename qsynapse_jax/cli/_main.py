@@ -22,6 +22,7 @@ from qsynapse_jax.cli._insitu import Insitu
 from qsynapse_jax.cli._mapped import Network
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
 from qsynapse_jax.cli._settings import command_and_settings
+from qsynapse_jax.cli._sweep import Sweep
 from qsynapse_jax.crossbar import ConvergenceError
 from qsynapse_jax.training import DivergedError
 
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "insitu": Insitu,
     "codesign": Codesign,
     "network": Network,
+    "sweep": Sweep,
     "solve": Solve,
     "spice": Spice,
 }

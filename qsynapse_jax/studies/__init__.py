@@ -15,6 +15,8 @@ from qsynapse_jax.studies._mapped import run_mapped as run_mapped
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network
+from qsynapse_jax.studies._random_array import RANDOM_ARRAY as RANDOM_ARRAY
+from qsynapse_jax.studies._random_array import RandomArray as RandomArray
 from qsynapse_jax.studies._record import Claim as Claim
 from qsynapse_jax.studies._record import Record as Record
 from qsynapse_jax.studies._record import TextTable as TextTable
@@ -23,4 +25,6 @@ from qsynapse_jax.studies._record import read_record as read_record
 from qsynapse_jax.studies._record import write_record as write_record
 from qsynapse_jax.studies._store import find_run as find_run
 from qsynapse_jax.studies._store import run_folder as run_folder
+from qsynapse_jax.studies._sweeps import PLANS as PLANS
+from qsynapse_jax.studies._sweeps import SWEPT as SWEPT
 from qsynapse_jax.studies._train import Progress as Progress
