@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qsynapse_jax import programming as programming
     from qsynapse_jax import quantize as quantize
     from qsynapse_jax import studies as studies
+    from qsynapse_jax import sweep as sweep
     from qsynapse_jax import tile as tile
     from qsynapse_jax import training as training
 
@@ -39,6 +40,7 @@ _PACKAGES = (
     "programming",
     "quantize",
     "studies",
+    "sweep",
     "tile",
     "training",
 )

@@ -1,5 +1,6 @@
-"""Arrays by name in an .npz file: read without trusting the file, written whole or not at all."""
+"""Files: read without trusting them, written whole or not at all, locked against a second process."""
 
+import json
 import math
 import os
 import tempfile
@@ -10,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks: two processes that write one folder are then the user's to avoid.
+    fcntl = None
 
 _READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # All that a damaged or hostile file has been seen to raise.
@@ -79,3 +86,43 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes what `plain` makes of settings."""
+    text = json.dumps(content, indent=2) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON file that can be read ({error}).") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no record: it must hold an object, but holds {content!r:.60}.")
+    return content
+
+
+def hold(path: Path) -> int | None:
+    """Locks a file, made where it is missing, for as long as this process lives or until the handle is closed.
+
+    `None` where the file was moved away meanwhile: try again.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import operator
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -136,6 +137,20 @@ def whole(low: int, high: int | None = None, *, what: str = "", **options: Any) 
     return eqx.field(converter=_Converter(convert), static=True, **options)
 
 
+def natural(low: int = 0, *, what: str = "", **options: Any) -> Any:
+    """A field that holds an integer from `low` to 2^31 - 1 and that, unlike `whole`, may be traced: seeds, counts."""
+    words = f"an integer from {low} to 2147483647{what and ', ' + what}"
+    rule = Rule(words, lambda x: (x >= low) & (x <= 2**31 - 1) & (x == np.floor(x)))
+    return eqx.field(converter=_Converter(_as_integer, "", rule), **options)
+
+
+def _as_integer(value: Any, name: str) -> Array:
+    if not is_concrete(value):
+        return value
+    number = as_whole(value, name, -(2**31), 2**31 - 1) if np.ndim(value) == 0 else value
+    return jnp.asarray(number, jnp.int32)
+
+
 def as_whole(value: Any, name: str, low: int, high: int | None = None, *, what: str = "") -> int:
     """`value` as a Python integer from `low` to `high`, NumPy integers too, or a `ValueError`."""
     bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
@@ -188,6 +203,7 @@ def shown(value: Any, unit: str = "") -> str:
 
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+_READ_UNIT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf)\s*(.*)", re.IGNORECASE)
 _SCALED = ("ohm", "S", "V", "A", "W", "J", "s", "m", "Hz")
 
 
@@ -200,3 +216,27 @@ def quantity(value: float, unit: str, digits: int = 4) -> str:
     exponent = 3 * math.floor(math.log10(abs(rounded)) / 3)
     exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
     return f"{rounded / 10.0**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}"
+
+
+def as_quantity(value: Any, name: str, unit: str) -> float:
+    """A number in SI units, or a text with one that fits: `as_quantity("7.06 kohm", "r_word", "ohm")` is 7060.0."""
+    if not isinstance(value, str):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+            raise ValueError(f"`{name}` must be a number{unit and f' [{unit}]'}, but is {value!r}.")
+        return float(value)
+    found = _READ_UNIT.fullmatch(value.strip())
+    if found is None:
+        example = "0.5" if not unit else f'"2.5 {"k" if unit in _SCALED else ""}{unit}"'
+        raise ValueError(f"`{name}` must be a number{unit and f' with a unit, e.g. {example}'}, but is {value!r}.")
+    number, given = float(found[1]), found[2].replace("Ω", "ohm").replace("Ω", "ohm").replace("µ", "u")
+    scales = {unit: 0}
+    if unit in _SCALED:
+        scales |= {prefix + unit: exponent for exponent, prefix in _PREFIXES.items()}
+    if given == "%" and not unit:
+        return number / 100
+    if given not in ("", *scales):
+        fits = f"in {unit}, e.g. {', '.join(list(scales)[4:8])}" if unit in _SCALED else unit and f"in {unit}"
+        raise ValueError(f"`{name}` must be {fits or 'a number without a unit'}, but {value!r} is in {given}.")
+    exponent = scales.get(given, 0)
+    # By a power of ten that is exact: 0.35 kohm is 350 ohm and not 350.00000000000006.
+    return number * 10.0**exponent if exponent >= 0 else number / 10.0**-exponent

@@ -18,7 +18,7 @@ MAX_LINES = 400
 
 # The table. A unit is a package (`cells/`) or a module (`quantize.py`) directly below `qsynapse_jax`; it may
 # import what stands behind it here, and nothing else of ours.
-L0 = {"_checks", "_fields", "_arrays", "quantize"}
+L0 = {"_checks", "_fields", "_arrays", "_provenance", "quantize"}
 L1 = {"crossbar", "cells", "devices", "periphery", "datasets", "sweep"}
 L2 = {"programming", "tile"}
 L3 = {"cost", "nn", "training"}
@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "_checks": set(),
     "_fields": {"_checks"},
     "_arrays": {"_checks"},
+    "_provenance": {PACKAGE},  # its version
     "quantize": {"_checks", "_fields"},
     **{unit: L0 for unit in L1},
     "programming": L0 | {"devices", "crossbar"},
@@ -56,8 +57,11 @@ THIRD_PARTY = {
     "tyro": {"cli"},
     "pooch": {"datasets", "cli"},
     "sklearn": {"datasets"},
+    "xarray": {"sweep"},
+    "zarr": {"sweep"},
+    "distributed": {"sweep"},
 }
-LAZY = {"matplotlib"}  # imported where it is used, never when the package is
+LAZY = {"matplotlib", "xarray", "zarr", "distributed"}  # imported where it is used, never when the package is
 SETTINGS = {
     "cli"
 }  # programs of their own, which set JAX's global settings for themselves; elsewhere they are the user's
@@ -67,7 +71,9 @@ OUTSIDE = {"experiments", "tests"}  # these may import what they like of other p
 INNER = {
     "tests/test_fields.py": "the base of all models",
     "tests/studies/test_config.py": "settings as they stand in a record",
+    "tests/studies/test_mapped.py": "where the errors of a map lie",
     "tests/test_datasets.py": "addresses of files that are not there",
+    "tests/test_cli_settings.py": "what a command line amounts to, without running it",
     "tests/crossbar/test_elimination.py": "wires of each array of a stack",
     "tests/crossbar/test_chain.py": "what accelerators run and CPUs do not",
     "tests/crossbar/test_line_sums.py": "two ways to one result, of which a machine takes one",

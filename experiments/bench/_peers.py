@@ -69,7 +69,7 @@ def contenders(found: dict[str, Any], problems: Sequence[Problem]) -> list[Conte
     """Every peer on every variation of a problem, from its equations to the bit-line currents (inputs, bl)."""
     result = []
     if "badcrossbar" in found:
-        result.append(_badcrossbar(found["badcrossbar"], problems))
+        result.append(badcrossbar(found["badcrossbar"], problems))
     result.append(sparse_lu(problems))
     if "CHOLMOD" in found:
         result += cholmod(found["CHOLMOD"], problems)
@@ -78,7 +78,8 @@ def contenders(found: dict[str, Any], problems: Sequence[Problem]) -> list[Conte
     return result
 
 
-def _badcrossbar(module: Any, problems: Sequence[Problem]) -> Contender:
+def badcrossbar(module: Any, problems: Sequence[Problem]) -> Contender:
+    """The one call of badcrossbar, for bit-line currents only."""
     inputs = [(p.v_in.T.copy(), 1 / p.g, p.r) for p in problems]
 
     def call(k: int) -> np.ndarray:

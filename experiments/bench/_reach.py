@@ -72,6 +72,13 @@ REACH = {
         for rule in ("sgd", "agad")
         for batch, reach in ((1, ">= 3"), (64, ">= 10"))
     },
+    "sweep_badcrossbar": Reach(
+        "10,000 random arrays of 64 x 64 cells, four axes: `sweep.run`, compilation and store included, against a loop "
+        "over badcrossbar",
+        ">= 50",
+        "x",
+        "sweep",
+    ),
     "in_place_update_soft": Reach(f"{_UPDATE} 0.04, against aihwkit", ">= 1", "x", "in_place"),
     "in_place_update_constant": Reach(f"{_UPDATE} 0.001, against aihwkit", ">= 5", "x", "in_place"),
 }

@@ -16,7 +16,7 @@ BIASES = {"V/2": HalfBias, "gate": GateBias}
 
 
 class Update(NamedTuple):
-    """One kind of pulse on an array; all of the shape of the array, NaN where a cell was never met.
+    """One kind of pulse on an array; all of shape (lines, lines), NaN where a cell was never met.
 
     Attributes:
         v: mean voltage across a selected cell [V].
@@ -29,12 +29,12 @@ class Update(NamedTuple):
     half: np.ndarray
 
 
-def update(r: float, shape: tuple[int, int], bias: str, v: float, share: float, patterns: int, seed: int) -> Update:
+def update(r: float, lines: int, bias: str, v: float, share: float, patterns: int, seed: int) -> Update:
     """Steps of an array behind wires, over random patterns of selected rows and columns.
 
     Args:
         r: of every segment [ohm].
-        shape: word lines and bit lines.
+        lines: word lines and bit lines.
         bias: of the unselected lines, "V/2" or "gate".
         v: amplitude of the pulse [V].
         share: of the rows and columns that are pulsed at once.
@@ -43,10 +43,8 @@ def update(r: float, shape: tuple[int, int], bias: str, v: float, share: float, 
     """
     device, key = CmoFilament(), jax.random.key(seed)
     # At the symmetry point, in the middle of the range.
-    state = device.init(shape, key=key)
-    rows, columns = (
-        jax.random.bernoulli(one, share, (patterns, n)) for one, n in zip(jax.random.split(key), shape, strict=True)
-    )
+    state = device.init((lines, lines), key=key)
+    rows, columns = jax.random.bernoulli(key, share, (2, patterns, lines))
     v_cell, change, nominal = map(
         np.array, _moved(device, state, BIASES[bias](v, WIDTH), rows, columns, Wires(r, r), key)
     )

@@ -9,7 +9,7 @@ from qsynapse_jax.studies import Record
 
 
 def draw(record: Record, folder: Path) -> None:
-    """Accuracy by epoch of plain descent and of AGAD behind wires, and the steps that wires leave of an update."""
+    """Accuracy after every epoch of plain descent and of AGAD, and the steps that wires leave of an update."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -17,12 +17,12 @@ def draw(record: Record, folder: Path) -> None:
     figure = Figure(figsize=(5 * (2 + len(maps)) / 1.4, 3.8), layout="constrained")
     panels = figure.subplots(1, 2 + len(maps), squeeze=False)[0]
     for panel, rule, title in zip(
-        panels, ("sgd", "behind"), ("Plain descent, half-selects", "AGAD on digits behind wires"), strict=False
+        panels, ("sgd", "agad"), ("Plain descent, half-selects", "AGAD, wires"), strict=False
     ):
         for name in (name for name in record.data if name.startswith(f"{rule}/")):
             accuracy = record.data[name]
             epochs = np.arange(1, accuracy.shape[1] + 1)
-            line = panel.plot(epochs, accuracy.mean(0), label=name.split("/", 1)[1], marker=".")
+            line = panel.plot(epochs, accuracy.mean(0), label=name.split("/")[1], marker=".")
             panel.fill_between(epochs, accuracy.min(0), accuracy.max(0), color=line[0].get_color(), alpha=0.2, lw=0)
         panel.set(title=title, xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -32,4 +32,5 @@ from qsynapse_jax.crossbar._solve import solve as solve
 from qsynapse_jax.crossbar._solver import AbstractSolver as AbstractSolver
 from qsynapse_jax.crossbar._source_lines import SourceLines as SourceLines
 from qsynapse_jax.crossbar._spice import to_spice as to_spice
+from qsynapse_jax.crossbar._tabulated import Tabulated as Tabulated
 from qsynapse_jax.crossbar._wires import Wires as Wires

@@ -18,7 +18,7 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
         values: of the cells, shape (wl, bl), e.g. conductances [S] or voltages [V]; NaN is left blank.
         ax: Matplotlib axes to draw into; new ones where not given.
         label: what is shown.
-        unit: of `values`, without a prefix: the color bar chooses one.
+        unit: of `values`, without a prefix: the color bar chooses one; empty for a plain number.
         title: of the picture.
 
     Returns:
@@ -31,7 +31,7 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
     if values.ndim != 2:
         raise ValueError(f"Argument `values` must have shape (wl, bl), but has shape {values.shape}.")
     ax = new_figure(6.0, 4.8)[1] if ax is None else ax
-    scale, prefix = _prefix(values)
+    scale, prefix = _prefix(values) if unit else (1.0, "")
     n_rows, n_cols = values.shape
     if max(values.shape) <= _MOST_DRAWN:
         # Word lines come in from the left, bit lines go out below; cells stand on their crossings.
@@ -43,7 +43,7 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
         ax.set(xlim=(-1, n_cols - 0.4), ylim=(n_rows, -0.6), aspect="equal")
     else:
         shown = ax.imshow(values / scale, cmap="viridis", aspect="equal", interpolation="nearest")
-    ax.figure.colorbar(shown, ax=ax, label=f"{label} [{prefix}{unit}]")
+    ax.figure.colorbar(shown, ax=ax, label=f"{label} [{prefix}{unit}]" if unit else label)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="bit line (drivers are on the left)", ylabel="word line (sense amplifiers are below)", title=title)

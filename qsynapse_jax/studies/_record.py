@@ -4,22 +4,16 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-import qsynapse_jax
-from qsynapse_jax._arrays import read_arrays, write_arrays, write_whole
-
-_PACKAGES = ("jax", "jaxlib", "flax", "equinox", "optax", "numpy")
+from qsynapse_jax._arrays import read_arrays, read_json, write_arrays, write_whole
+from qsynapse_jax._provenance import device, plain, versions
 
 
 @dataclass(frozen=True)
@@ -95,23 +89,6 @@ def _digits(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _versions() -> dict[str, str]:
-    found = {"qsynapse_jax": qsynapse_jax.__version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in _PACKAGES}
-
-
-def _device() -> str:
-    first = jax.devices()[0]
-    if first.platform != "cpu":
-        return f"{first.platform.upper()}: {len(jax.devices())} x {first.device_kind}"
-    processor, info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        processor = named[0] if named else processor
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU: {processor}, {cores} cores"
-
-
 @dataclass(frozen=True)
 class TextTable:
     """A table for people, of texts by row and column."""
@@ -148,8 +125,8 @@ class Record:
     data: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     checksums: dict[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=_versions)
-    device: str = field(default_factory=_device)
+    versions: Mapping[str, str] = field(default_factory=versions)
+    device: str = field(default_factory=device)
 
 
 def _data_path(path: Path) -> Path:
@@ -202,19 +179,6 @@ def check_file(path: Path, checksums: Mapping[str, str], name: str) -> Path:
     return file
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON file that can be read ({error}).") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no record: it must hold an object, but holds {content!r:.60}.")
-    return content
-
-
 def _names(kind: Any) -> set[str]:
     return {one.name for one in dataclasses.fields(kind)}
 
@@ -226,21 +190,6 @@ def _check_keys(content: Any, names: set[str], path: Path) -> None:
         raise ValueError(f"{path} is no record: it has no `{name}`.")
     for name in sorted(content.keys() - names):
         raise ValueError(f"{path} is no record: it holds an unknown `{name}`.")
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: a path as text, a number that is not finite as "inf" or "nan"."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def sha256(source: Path | bytes) -> str:

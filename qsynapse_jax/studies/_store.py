@@ -6,7 +6,6 @@ the system lets go when the process ends in any way, keeps a second process out.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -15,15 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qsynapse_jax._arrays import write_whole
-from qsynapse_jax.studies._record import Record, plain, read_json, read_record, sha256, write_record
+from qsynapse_jax._arrays import hold, read_json, write_json
+from qsynapse_jax._provenance import differences, plain
+from qsynapse_jax.studies._record import Record, read_record, sha256, write_record
 from qsynapse_jax.training import DivergedError
-
-try:
-    import fcntl
-except ImportError:
-    # Windows has no such locks: two runs for one folder are then the user's to avoid.
-    fcntl = None
 
 RECORD, WEIGHTS = "result.json", "weights.npz"
 _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED = "run.json", "lock", "checkpoints", "replaced"
@@ -212,54 +206,35 @@ def _prepare(run: RunFolder, settings: dict[str, Any], *, overwrite: bool, resum
             read_record(run.folder / RECORD)
             run.move()
             return
-    text = json.dumps(settings | {"overwrite": run.overwrite}, indent=2) + "\n"
-    write_whole(run.folder / _SETTINGS, lambda temporary: temporary.write_text(text))
+    write_json(run.folder / _SETTINGS, settings | {"overwrite": run.overwrite})
 
 
 def _check_same(settings: Mapping[str, Any], found: Mapping[str, Any], what: str) -> None:
     """Refuses to continue a run of other settings, and says which differ."""
-    asked, there = _flat(settings), _flat(found)
-    differences = [
-        f"`{name}` is {there.get(name, 'not set')!r} there and {asked.get(name, 'not set')!r} here"
-        for name in dict.fromkeys([*asked, *there])
-        if name != "overwrite" and asked.get(name) != there.get(name)
-    ]
-    if differences:
-        raise ValueError(f"{what[0].upper()}{what[1:]} has other settings: {', '.join(differences)}; {_TRY_ANOTHER}.")
 
+    def kept(content: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: part for name, part in content.items() if name != "overwrite"}
 
-def _flat(content: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(content, Mapping):
-        return {name: content}
-    parts = [_flat(part, key if name in ("", "config") else f"{name}.{key}") for key, part in content.items()]
-    return {key: value for part in parts for key, value in part.items()}
+    if odd := differences(kept(settings), kept(found)):
+        raise ValueError(f"{what[0].upper()}{what[1:]} has other settings: {', '.join(odd)}; {_TRY_ANOTHER}.")
 
 
 def _lock(run: RunFolder) -> None:
     """Makes the folder, and holds a lock in it for as long as this process lives."""
-    path = run.folder / _LOCK
-    while True:
+    # Whoever held it until now may just have moved the folder to its place, with the lock in it.
+    while run.handle is None:
         try:
             run.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            run.handle = hold(run.folder / _LOCK)
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"Another process is writing a run for {run.out}; wait for it, or choose a new name with `--out DIR`."
+            ) from None
         except OSError as error:
             raise OSError(
                 f"Argument `out` must be a folder that can be written, but {run.out} is not ({error.strerror}); "
                 "choose another with `--out DIR`."
             ) from None
-        try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it until now may just have moved the folder to its place, with the lock in it.
-            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-                run.handle = handle
-                return
-        except BlockingIOError:
-            os.close(handle)
-            raise BlockingIOError(
-                f"Another process is writing a run for {run.out}; wait for it, or choose a new name with `--out DIR`."
-            ) from None
-        os.close(handle)
 
 
 @contextlib.contextmanager
