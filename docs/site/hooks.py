@@ -63,6 +63,8 @@ def on_files(files: Any, config: Any) -> Any:
         "# Reference",
         "",
         "Made from the docstrings. `import qsynapse_jax as qs`, then `qs.crossbar.solve`, ...",
+        "In a signature `Scalar` is one number, which may be traced, `Numbers` one or an array of them, and",
+        '`Float[Array, "wl bl"]` an array whose axes have these names.',
         "",
     ]
     pages = {"reference/index.md": "\n".join([*index, "| package | what it does |", "| --- | --- |", *rows, ""])}
