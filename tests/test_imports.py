@@ -60,8 +60,9 @@ THIRD_PARTY = {
     "xarray": {"sweep"},
     "zarr": {"sweep"},
     "distributed": {"sweep"},
+    "plotly": {"report"},
 }
-LAZY = {"matplotlib", "xarray", "zarr", "distributed"}  # imported where it is used, never when the package is
+LAZY = {"matplotlib", "plotly", "xarray", "zarr", "distributed"}  # imported where it is used, never when the package is
 SETTINGS = {
     "cli"
 }  # programs of their own, which set JAX's global settings for themselves; elsewhere they are the user's
