@@ -20,6 +20,12 @@ _LOWER = ("error", "loss", "power", "energy", "time", "area", "residual", "lost"
 def sweep_sections(ds: Any) -> tuple[str, list[Section]]:
     """One sentence and the sections of a sweep, an `xarray.Dataset` of `qsynapse_jax.sweep.open`."""
     names = _results(ds)
+    if not names:
+        # Results along lines or cells alone: their means.
+        inner = {dim for dim in ds.dims if dim not in ds["status"].dims}
+        long = [name for name, one in ds.data_vars.items() if inner.intersection(one.dims)]
+        ds = ds.assign({name: ds[name].mean(inner.intersection(ds[name].dims), keep_attrs=True) for name in long})
+        names = _results(ds)
     axes = [name for name in ds.coords if ds[name].size > 1]
     count, failed = ds.attrs["points"], ds.attrs["failed"]
     lead = (
@@ -223,11 +229,11 @@ def _scatter(ds: Any, name: str, axes: Sequence[str]) -> str:
 
 def _points(ds: Any, names: Sequence[str]) -> dict[str, np.ndarray]:
     """All points as columns, axes first; seeds are averaged in a grid."""
-    import xarray as xr
-
-    dims = ds[names[0]].dims
-    columns = {axis: xr.broadcast(ds[axis], ds[names[0]])[0].transpose(*dims).values.ravel() for axis in ds.coords}
-    return columns | {name: ds[name].values.ravel() for name in names}
+    if not names:
+        return {}
+    first = ds[names[0]]
+    columns = {axis: ds[axis].broadcast_like(first).transpose(*first.dims).values.ravel() for axis in ds.coords}
+    return columns | {name: ds[name].transpose(*first.dims).values.ravel() for name in names}
 
 
 def _trade_off(ds: Any, points: dict[str, np.ndarray], names: Sequence[str]) -> str:
