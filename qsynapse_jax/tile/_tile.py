@@ -198,7 +198,7 @@ class Tile(Model):
     def _to(self, target: Array, state: TileState, key: PRNGKeyArray, progress: Any) -> tuple[TileState, Trace]:
         """Writes targets of the devices as they lie on the tiles [S]."""
         device: Any = self.device  # which `program` checks for what the scheme demands
-        if not isinstance(device, AbstractDevice):
+        if not isinstance(self.device, AbstractDevice):
             devices = target if device is None else device.found(target, key=key)
             trace = Trace.zeros(target.shape, target.dtype)
         else:
