@@ -28,7 +28,7 @@ def draw(record: Record, folder: Path) -> None:
         _courses(panel, record, name, arrays)
         panel.set(title=title, xlabel="products with the arrays")
     solves[0].set_ylabel("relative residual of the solution")
-    solves[0].legend(fontsize=7, loc="lower left")
+    solves[1].legend(fontsize=7, loc="lower left")
     counts = np.arange(1, arrays + 1)
     for way, (label, color, line) in _WAYS.items():
         wires.plot(counts, record.data[f"cmo_0.2/{way}/alone"][:, :, -1].T, color=color, ls=line, marker=".", lw=1)
@@ -36,19 +36,23 @@ def draw(record: Record, folder: Path) -> None:
     wires.set(title="Arrays alone, 1 ohm per segment", xlabel="arrays per block", xticks=counts)
     wires.legend(fontsize=7)
     for panel in (*solves, wires):
-        panel.set(yscale="log", ylim=(1e-16, 1e3))
+        panel.set(yscale="log", ylim=(1e-17, 1e3))
         panel.axhline(1e-12, color="0.7", lw=0.8, ls=":")
     figure.savefig(folder / "linear_solver.png", dpi=130)
+
+
+def counted(number: int) -> str:
+    """So many arrays."""
+    return "1 array" if number == 1 else f"{number} arrays"
 
 
 def _courses(panel: Any, record: Record, name: str, arrays: int) -> None:
     from matplotlib import colormaps
 
-    colors = colormaps["viridis"](np.linspace(0, 0.9, arrays))
-    for k, color in enumerate(colors):
+    for k, color in enumerate(colormaps["viridis"](np.linspace(0, 0.9, arrays))):
         for what, line in (("alone", "-"), ("refined", "--")):
             course = record.data[f"{name}/ideal/{what}"][0, k]
-            label = f"{k + 1} arrays" if what == "alone" else None
+            label = counted(k + 1) if what == "alone" else None
             panel.plot(np.arange(1, course.size + 1), course, color=color, ls=line, lw=1, label=label)
     panel.plot([], [], color="0.3", ls="--", lw=1, label="refined in digital")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments._record import write_result
 from experiments.linear_solver._poisson import Slices, charges, matrix, sliced, solve
-from experiments.linear_solver.pictures import draw
+from experiments.linear_solver.pictures import counted, draw
 from qsynapse_jax.cells import Differential, Multilevel
 from qsynapse_jax.crossbar import Wires
 from qsynapse_jax.devices import presets
@@ -38,7 +38,8 @@ class SolverConfig:
         levels: that writing aims at, of a device.
         arrays: the most of them per block.
         products: of vectors with the arrays, in all.
-        gain: by which an inner solve takes the residual down before it is taken anew in digital.
+        gain: to which an inner solve takes the residual down before it is taken anew in digital, where arrays reach
+            that; `floor` times what they reach alone otherwise, and so the less often the more arrays there are.
         bits: of converters at inputs and outputs of arrays, in the runs that round.
         wires: resistance of a segment [ohm], in the runs with wires.
         fill: part of the window that compensated writing uses: the rest is for what wires take.
@@ -52,6 +53,7 @@ class SolverConfig:
     arrays: int = 6
     products: int = 400
     gain: float = 0.3
+    floor: float = 3.0
     bits: tuple[int, int] = (8, 10)
     wires: float = 1.0
     fill: float = 0.9
@@ -108,15 +110,15 @@ def _of_seed(config: SolverConfig, goal: Slices, name: str, way: str, seed: int)
     held = jax.lax.map(real.matrix, found.states) if way == "ignored" else found.found
     sums = jnp.cumsum(found.scales[..., None, None] * held, axis=0)
     b, courses = jnp.asarray(charges(config.side)), {}
+    gains = np.zeros(config.arrays)
     # Rounding to a number of bits is for one array: of more each has converters of its own.
-    for what, gain, bits, some in (
-        ("alone", 0.0, None, sums),
-        ("refined", config.gain, None, sums),
-        ("rounded", config.gain, config.bits, sums[:1]),
-    ):
-        gain = jnp.asarray(gain)
-        solved = [solve(goal._replace(blocks=s), b, gain, products=config.products, bits=bits) for s in some]
+    for what, bits, some in (("alone", None, sums), ("refined", None, sums), ("rounded", config.bits, sums[:1])):
+        solved = [
+            solve(goal._replace(blocks=s), b, jnp.asarray(gain), products=config.products, bits=bits)
+            for s, gain in zip(some, gains, strict=False)
+        ]
         courses[what] = np.array([one.residual for one in solved], np.float32)
+        gains = np.minimum(config.gain, config.floor * courses["alone"][:, -1].astype(float))
     error = goal.blocks[None] - sums
     # Of the largest number in the matrix.
     return courses | {"error": np.asarray(jnp.max(jnp.abs(error), axis=(1, 2, 3)) / jnp.max(jnp.abs(goal.blocks)))}
@@ -132,7 +134,8 @@ def _products(course: np.ndarray) -> float:
 
 
 def _claims(config: SolverConfig, data: dict[str, np.ndarray]) -> list[Any]:
-    fine, two = data["cmo_0.2/ideal/refined"], min(3, config.arrays) - 1
+    fine, relaxed = data["cmo_0.2/ideal/refined"], data["wan/ideal/refined"]
+    three = min(3, config.arrays) - 1
 
     def last(course: np.ndarray, arrays: int) -> list[float]:
         return [float(one[arrays, -1]) for one in course]
@@ -140,12 +143,14 @@ def _claims(config: SolverConfig, data: dict[str, np.ndarray]) -> list[Any]:
     figures = [
         claim("residual_one_array_refined", "", last(fine, 0), reach="<= 1e-12"),
         claim("products_to_1e-12_one_array_refined", "", [_products(one[0]) for one in fine]),
+        claim("products_to_1e-12_three_arrays_refined", "", [_products(one[three]) for one in fine]),
         claim("residual_one_array_refined_8_bit_inputs", "", last(data["cmo_0.2/ideal/rounded"], 0), reach="<= 1e-12"),
         claim("products_to_1e-12_8_bit_inputs", "", [_products(one[0]) for one in data["cmo_0.2/ideal/rounded"]]),
         claim("residual_most_arrays_without_refinement", "", last(data["cmo_0.2/ideal/alone"], -1), reach="<= 1e-12"),
         claim("residual_one_array_without_refinement", "", last(data["cmo_0.2/ideal/alone"], 0)),
-        claim("residual_relaxed_cells_1_array_refined", "", last(data["wan/ideal/refined"], 0)),
-        claim("residual_relaxed_cells_3_arrays_refined", "", last(data["wan/ideal/refined"], two), reach="<= 1e-12"),
+        claim(
+            "residual_relaxed_cells_three_arrays_refined", "", last(relaxed, three), reach="<= 1e-12"
+        ),
         claim("residual_wires_ignored_one_array_refined", "", last(data["cmo_0.2/ignored/refined"], 0)),
         claim("residual_wires_compensated_one_array_refined", "", last(data["cmo_0.2/compensated/refined"], 0)),
     ]
@@ -178,7 +183,7 @@ def _wires(config: SolverConfig, data: dict[str, np.ndarray]) -> TextTable:
             row += _cells(data, f"cmo_0.2/{way}", k)[1:]
         rows.append(row)
     numbers = (1, min(3, config.arrays), config.arrays)
-    columns = ["wires", *(f"{n} arrays: {what}" for n in numbers for what in _WHAT[1:])]
+    columns = ["wires", *(f"{counted(n)}: {what}" for n in numbers for what in _WHAT[1:])]
     return TextTable("Behind wires", columns, rows)
 
 
