@@ -148,9 +148,7 @@ def _claims(config: SolverConfig, data: dict[str, np.ndarray]) -> list[Any]:
         claim("products_to_1e-12_8_bit_inputs", "", [_products(one[0]) for one in data["cmo_0.2/ideal/rounded"]]),
         claim("residual_most_arrays_without_refinement", "", last(data["cmo_0.2/ideal/alone"], -1), reach="<= 1e-12"),
         claim("residual_one_array_without_refinement", "", last(data["cmo_0.2/ideal/alone"], 0)),
-        claim(
-            "residual_relaxed_cells_three_arrays_refined", "", last(relaxed, three), reach="<= 1e-12"
-        ),
+        claim("residual_relaxed_cells_three_arrays_refined", "", last(relaxed, three), reach="<= 1e-12"),
         claim("residual_wires_ignored_one_array_refined", "", last(data["cmo_0.2/ignored/refined"], 0)),
         claim("residual_wires_compensated_one_array_refined", "", last(data["cmo_0.2/compensated/refined"], 0)),
     ]
