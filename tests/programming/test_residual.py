@@ -63,6 +63,18 @@ def test_the_value_is_the_scaled_sum_of_what_was_found():
     )
 
 
+def test_it_is_compiled_once_whatever_the_numbers():
+    calls = []
+
+    def counted(w, *, key):
+        calls.append(w.shape)
+        return noisy(w, key=key)
+
+    for number in range(3):
+        written((1.0 + number) * TARGET, counted, 2, seed=number, fill=1.0 - 0.1 * number)
+    assert len(calls) == 1
+
+
 def test_another_unit_changes_the_scales_alone():
     one = written(TARGET, noisy, 3, seed=2)
     other = written(TARGET * 1024.0, noisy, 3, seed=2)
