@@ -18,6 +18,8 @@ from qsynapse_jax.programming._denoise import Denoise as Denoise
 from qsynapse_jax.programming._denoise import distinguishable_levels as distinguishable_levels
 from qsynapse_jax.programming._patterns import PatternReads as PatternReads
 from qsynapse_jax.programming._patterns import verify_reads as verify_reads
+from qsynapse_jax.programming._residual import Residual as Residual
+from qsynapse_jax.programming._residual import residual as residual
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting
