@@ -97,24 +97,26 @@ class Denoise(AbstractVerifying):
     erase_pulses: int = whole(1, default=100)
 
     def bands(self, device: AbstractFluctuating, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
-        bands = super().bands(device, target, step, least)
-        if is_concrete(device, target, step, least):
+        if not is_concrete(device, target, step, least, self):
+            return super().bands(device, target, step, least)
+        # Numbers that are known are checked inside a trace, too.
+        with jax.ensure_compile_time_eval():
+            bands = super().bands(device, target, step, least)
             self._check(device, np.asarray(target), np.asarray(is_least(target, least)), bands)
         return bands
 
     def _check(self, device: AbstractFluctuating, target: Any, below: Any, bands: Bands) -> None:
-        """Refuses targets outside of the window, and bands that heat alone fills."""
-        g_min, g_max = float(device.g_min), float(device.g_max)
+        """Refuses targets outside of the window, and levels whose bands heat alone fills."""
+        g_min, g_max = _window(device)
         outside = ((target < g_min * (1 - SAME)) & ~below) | (target > g_max * (1 + SAME))
         if outside.any():
             raise ValueError(
                 f"Argument `target` must lie in the window of the device, {quantity(g_min, 'S')} to "
-                f"{quantity(g_max, 'S')}, but holds {quantity(float(target[outside][0]), 'S')}; only the lowest level, "
-                "`least`, may lie below."
+                f"{quantity(g_max, 'S')}, but holds {quantity(float(target[outside][0]), 'S')}; scale the targets into "
+                "it. Only the lowest level, `least`, may lie below."
             )
-        noise = float(self.separation) * np.asarray(device.read_noise(jnp.asarray(target)))
-        narrow = noise > np.asarray(bands.high - bands.low)
-        if narrow.any():
+        noise, is_narrow = self._needed(device, target, bands)
+        if is_narrow.any():
             at_best = noise.max() / (2 * float(self.tolerance))
             levels = 1 + int((g_max - g_min) / at_best)
             raise ValueError(
@@ -122,6 +124,32 @@ class Denoise(AbstractVerifying):
                 f"deviations of read noise do not fit into a band of {float(self.tolerance):g} steps to both sides. "
                 f"Read longer, widen `tolerance`, or take at most {levels} levels."
             )
+
+    def check(self, device: AbstractFluctuating, bands: Bands) -> None:
+        if not is_concrete(device, bands, self):
+            return
+        low, high = (np.asarray(bound) for bound in bands)
+        g_min, g_max = _window(device)
+        outside = (high < g_min * (1 - SAME)) | (low > g_max * (1 + SAME))
+        if outside.any():
+            band = " to ".join(quantity(float(bound[outside][0]), "S") for bound in (low, high))
+            raise ValueError(
+                f"Arguments `low` and `high` must meet the window of the device, {quantity(g_min, 'S')} to "
+                f"{quantity(g_max, 'S')}, but a band is {band}; scale the bands into it."
+            )
+        closed = np.isfinite(high)
+        noise, is_narrow = self._needed(device, np.where(closed, (low + high) / 2, g_max), bands)
+        if is_narrow.any():
+            raise ValueError(
+                f"Arguments `low` and `high` must be at least {quantity(noise[is_narrow].max(), 'S')} apart: "
+                f"{float(self.separation):g} standard deviations of read noise do not fit between. Read longer, or "
+                "widen the bands."
+            )
+
+    def _needed(self, device: AbstractFluctuating, g: Any, bands: Bands) -> tuple[Any, Any]:
+        """Width that read noise at `g` asks of a band [S], and which bands have less."""
+        noise = float(self.separation) * np.asarray(device.read_noise(jnp.asarray(g)))
+        return noise, noise > np.asarray(bands.high - bands.low)
 
     def start(self, device: AbstractFluctuating, low: Float[Array, " n"], high: Float[Array, " n"]) -> _Memory:
         none, zero, no = jnp.zeros(low.shape, jnp.int32), jnp.zeros_like(low), jnp.zeros(low.shape, bool)
@@ -193,6 +221,10 @@ class Denoise(AbstractVerifying):
         # No step is 0: what is on its target has no pulse.
         step = jnp.maximum(self.part.astype(way.dtype) * jnp.abs(way), jnp.finfo(way.dtype).tiny)
         return device.set_pulse(step, g).where(way > 0, device.reset_pulse(step, g))
+
+
+def _window(device: AbstractFluctuating) -> tuple[float, float]:
+    return float(device.g_min), float(device.g_max)
 
 
 def _scale(reading: Reading) -> tuple[Array, Array]:

@@ -105,7 +105,8 @@ class _Work(eqx.Module):
     trace: Trace
 
 
-_Carry = tuple[_Work, Int[Array, ""]]  # and the number of the round
+# And the number of the round, and of the cells that are not in their bands.
+_Carry = tuple[_Work, Int[Array, ""], Int[Array, ""]]
 
 
 @eqx.filter_jit
@@ -134,15 +135,16 @@ def _rounds(
     )
 
     def round_of(carry: _Carry) -> _Carry:
-        work, number = carry
-        work = _round(device, scheme, work, limits, size, jax.random.fold_in(key, number))
+        before, number, left = carry
+        work = _round(device, scheme, before, limits, size, jax.random.fold_in(key, number))
+        left -= jnp.sum(work.success & ~before.success, dtype=jnp.int32)
         if progress is not None:
-            tell, left = progress.tell, jnp.sum(work.active)
+            tell = progress.tell
             told = partial(jax.debug.callback, lambda rounds, cells: tell(int(rounds), int(cells)), number, left)
             jax.lax.cond(number % progress.every == 0, told, lambda: None)
-        return work, number + 1
+        return work, number + 1, left
 
-    work, _ = _shrinking(round_of, (work, jnp.asarray(0, jnp.int32)))
+    work, *_ = _shrinking(round_of, (work, jnp.asarray(0, jnp.int32), jnp.asarray(cells, jnp.int32)))
     return work.state, replace(work.trace, success=work.success)
 
 
@@ -150,15 +152,15 @@ def _shrinking(round_of: Callable[[_Carry], _Carry], carry: _Carry) -> _Carry:
     """Rounds in this width until the cells left fit the next, those in the next, and everything back in its place."""
     size = carry[0].place.size
     fits = -(-size // _SHRINK) if size > _NARROWEST * _SHRINK else 0
-    work, number = jax.lax.while_loop(lambda carry: jnp.sum(carry[0].active) > fits, round_of, carry)
+    work, number, left = jax.lax.while_loop(lambda carry: jnp.sum(carry[0].active) > fits, round_of, carry)
     if not fits:
-        return work, number
+        return work, number, left
     # Free places of the buffer hold cells that are done: they are not pulsed, and go back to nowhere.
     places = jnp.nonzero(work.active, size=fits, fill_value=size)[0]
     part = jax.tree.map(lambda leaf: leaf[jnp.minimum(places, size - 1)], work)
-    part, number = _shrinking(round_of, (replace(part, active=places < size), number))
+    part, number, left = _shrinking(round_of, (replace(part, active=places < size), number, left))
     whole = jax.tree.map(lambda leaf, new: leaf.at[places].set(new, mode="drop"), work, part)
-    return whole, number
+    return whole, number, left
 
 
 def _round(

@@ -58,7 +58,8 @@ def program(
         step: distance of neighboring levels [S], one number or one per device.
         least: the lowest level [S], likewise. A device below it is as good; of a switch it means off.
         key: random key of the device's noise.
-        progress: called with the number of rounds and of devices not done. Static.
+        progress: called with the number of rounds, and of devices that are not in their bands (or never will be).
+            Static.
 
     Returns:
         The new state, and pulses, time, energy and success device by device.
@@ -100,11 +101,12 @@ def write_verify(
         high: largest conductance of each device [S], likewise; infinity is no bound.
         scheme: chooses the pulses, and owns the most of them.
         key: random key of the device's noise.
-        progress: called with the number of rounds and of devices not done. Static.
+        progress: called with the number of rounds, and of devices that are not in their bands. Static.
         progress_every: rounds from one call to the next. Static.
 
     Raises:
-        ValueError: a device that cannot do what the scheme asks; bands that are empty or of another shape.
+        ValueError: a device that cannot do what the scheme asks; bands that are empty, of another shape, or such that
+            the device can never be in them by its noise or its window.
     """
     demand(device, scheme.demands, f"`{type(scheme).__name__}`")
     shape, bounds = _shape(state), []
@@ -119,6 +121,7 @@ def write_verify(
     if is_concrete(low, high) and not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError("Argument `low` must be below `high` for every device, but some band is empty.")
     every = as_whole(progress_every, "progress_every", 1)
+    scheme.check(device, Bands(*bounds))
     return scheme.write(device, state, Bands(*bounds), key=key, progress=progress and Progress(progress, every))
 
 
