@@ -18,6 +18,7 @@ from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._insitu import Insitu
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
+from qsynapse_jax.cli._program import Program
 from qsynapse_jax.crossbar import ConvergenceError
 from qsynapse_jax.training import DivergedError
 
@@ -26,6 +27,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Insitu, tyro.conf.subcommand("insitu")]
+    | Annotated[Program, tyro.conf.subcommand("program")]
     | Annotated[Codesign, tyro.conf.subcommand("codesign")]
     | Annotated[Solve, tyro.conf.subcommand("solve")]
     | Annotated[Spice, tyro.conf.subcommand("spice")]

@@ -11,6 +11,9 @@ from qsynapse_jax.studies._insitu_config import InsituConfig as InsituConfig
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network
+from qsynapse_jax.studies._program import ProgramResult as ProgramResult
+from qsynapse_jax.studies._program import run_program as run_program
+from qsynapse_jax.studies._program_config import ProgramConfig as ProgramConfig
 from qsynapse_jax.studies._record import Claim as Claim
 from qsynapse_jax.studies._record import Record as Record
 from qsynapse_jax.studies._record import TextTable as TextTable

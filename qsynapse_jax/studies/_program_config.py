@@ -12,6 +12,8 @@ from qsynapse_jax._fields import as_quantity, as_whole, check, non_negative, qua
 from qsynapse_jax.devices import TelegraphFilament
 from qsynapse_jax.programming import Denoise
 
+# Between two averages of a conductance that is followed [s]: a thousand of them take as long as the slowest traps.
+_INTERVAL = 1e-3
 _UNITS = {"low": "S", "high": "S", "trap_amplitude": "S", "t_read": "s"}
 
 
@@ -28,7 +30,7 @@ class ProgramConfig:
     high: float | str = "4144uS"
     """The highest level [S]."""
     target: Path | None = None
-    """File with the conductance that every cell shall have [S], in place of random levels: .npy, or .csv with a line per
+    """File with the conductance that every cell shall have [S], in place of random levels: .npy, or .csv of a line per
     word line."""
     tolerance: float = 0.5
     """Half width of the band around a target, in distances between levels, at most 0.5."""
@@ -94,10 +96,16 @@ class ProgramConfig:
         """Distance of neighboring levels [S]."""
         return (self.range[1] - self.range[0]) / (self.levels - 1)
 
+    @property
+    def interval(self) -> float:
+        """Between two averages of a conductance that is followed [s]."""
+        return max(_INTERVAL, float(self.t_read))
+
     def device(self) -> TelegraphFilament:
         """What is written."""
         numbers: dict[str, Any] = {"amplitude": self.trap_amplitude, "density": self.trap_density}
-        return TelegraphFilament(g_min=self.window[0], g_max=self.window[1], t_read=self.t_read, **numbers)
+        numbers |= {"g_min": self.window[0], "g_max": self.window[1], "t_read": self.t_read}
+        return TelegraphFilament(**numbers)
 
     def scheme(self, *, denoising: int | None = None) -> Denoise:
         """How it is written; `denoising` in place of what is asked."""
@@ -152,5 +160,5 @@ class ProgramConfig:
             + (f"targets of {self.target}" if self.target is not None else "each at a random level"),
             f"levels: {self.levels:,} from {low} to {high}, {step} apart; tolerance {self.tolerance:g} of that",
             f"cells:  up to four incomplete channels, density {self.trap_density:g}, median amplitude {amplitude}",
-            f"reads:  {t_read}, {self.reads} of them per measurement; {self.separation:g} standard deviations in a band",
+            f"reads:  {t_read}, {self.reads} per measurement; {self.separation:g} standard deviations in a band",
         ]
