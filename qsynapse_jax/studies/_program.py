@@ -63,7 +63,7 @@ class ProgramResult:
         followed: places of the cells of `Stage.traces`, shape (cells, 2).
     """
 
-    ROWS: ClassVar[dict[str, str]] = {"coarse": "without denoising", "denoised": "denoised"}
+    ROWS: ClassVar[dict[str, str]] = {"coarse": "not denoised", "denoised": "denoised"}
     config: ProgramConfig
     target: np.ndarray
     stages: dict[str, Stage] = field(default_factory=dict)
@@ -118,9 +118,9 @@ class ProgramResult:
         """The record of this run."""
         last, trace = self.last, _total(self.stages)
         figures = [
-            claim("cells_within_tolerance", "%", [100 * last.success.mean()], note="by the scheme's own measurement"),
-            claim("reads_within_tolerance", "%", [100 * self.within.mean()], note="raw reads afterwards"),
-            claim("cells_with_all_reads_within_tolerance", "%", [100 * np.mean(self.within == 1)]),
+            claim("cells_within_tolerance", "%", [_percent(last.success)], note="by the scheme's own measurement"),
+            claim("reads_within_tolerance", "%", [_percent(self.within)], note="raw reads afterwards"),
+            claim("cells_with_all_reads_within_tolerance", "%", [_percent(self.within == 1)]),
             *(
                 claim(f"levels_{name}", "", [stage.levels], label=f"levels that 99 of 100 cells keep apart, {words}")
                 for name, words in self.ROWS.items()
@@ -130,10 +130,10 @@ class ProgramResult:
         if "denoised" in self.stages:
             ratio = self.stages["coarse"].sigma / np.maximum(last.sigma, np.finfo(np.float32).tiny)
             label = "fluctuation before over after denoising, median cell"
-            figures.append(claim("denoising_factor", "", [np.median(ratio)], label=label))
+            figures.append(claim("denoising_factor", "", [float(np.median(ratio))], label=label))
         figures += [
-            claim("pulses_per_cell", "pulses", [np.mean(self.pulses)]),
-            claim("reads_per_cell", "reads", [np.mean(trace.reads)]),
+            claim("pulses_per_cell", "pulses", [float(np.mean(self.pulses))]),
+            claim("reads_per_cell", "reads", [float(np.mean(np.asarray(trace.reads)))]),
             claim("time_cell_by_cell", "s", [float(array_time(trace))]),
             claim("time_row_by_row", "s", [float(array_time(trace, "row"))]),
             claim("energy", "J", [float(np.sum(np.asarray(trace.energy, float)))]),
@@ -157,22 +157,20 @@ class ProgramResult:
         return Record("program", config, (config.seed,), wall_time_s, figures, tables=tables, data=data, notes=notes)
 
     def _stages(self) -> TextTable:
-        columns = [
-            "stage",
-            "cells within tolerance",
-            f"noise above 1/{self.config.separation:g} of the band",
-            "levels of 99 in 100 cells",
-            "pulses per cell",
-            "reads per cell",
-            "simulated in",
-        ]
-        rows = []
-        for name, stage in self.stages.items():
-            counts = (np.mean(np.asarray(x)) for x in (stage.trace.pulses, stage.trace.reads))
-            shares = (f"{100 * share:.4g} %" for share in (stage.success.mean(), stage.noisy(self.config)))
-            words = (f"{count:.1f}" for count in counts)
-            rows.append([self.ROWS[name], *shares, f"{stage.levels:,}", *words, f"{stage.seconds:.1f} s"])
-        return TextTable(f"{self.target.size:,} cells, seed {self.config.seed}", columns, rows)
+        band = f"1/{self.config.separation:g} of the band"
+        columns = [self._column(stage) for stage in self.stages.values()]
+        names = ["cells within tolerance", f"cells of noise above {band}", "levels that 99 of 100 cells keep apart"]
+        names += ["pulses per cell", "reads per cell", "time cell by cell", "time row by row", "simulated in"]
+        rows = [list(row) for row in zip(names, *columns, strict=True)]
+        title = f"{self.target.size:,} cells, seed {self.config.seed}"
+        return TextTable(title, ["", *(self.ROWS[name] for name in self.stages)], rows)
+
+    def _column(self, stage: Stage) -> list[str]:
+        trace = stage.trace
+        shares = (f"{share:.4g} %" for share in (_percent(stage.success), 100 * stage.noisy(self.config)))
+        counts = (f"{np.mean(np.asarray(count)):.1f}" for count in (trace.pulses, trace.reads))
+        times = (quantity(float(array_time(trace, way)), "s", 3) for way in ("cell", "row"))
+        return [*shares, f"{stage.levels:,}", *counts, *times, f"{stage.seconds:.1f} s"]
 
     def _missed(self) -> TextTable:
         """The worst cells: those that gave up, then those with reads beyond the tolerance."""
@@ -182,12 +180,16 @@ class ProgramResult:
         rows = []
         for i, j in missed[order[:_LISTED]]:
             mean, target = 1e6 * np.mean(self.read[:, i, j], dtype=float), 1e6 * self.target[i, j]
-            beyond, told = round((1 - within[i, j]) * len(self.read)), "yes" if success[i, j] else "no"
+            beyond, told = round(float(1 - within[i, j]) * len(self.read)), "yes" if success[i, j] else "no"
             numbers = [f"{target:.2f}", f"{mean:.2f}", f"{1e6 * sigma[i, j]:.2f}", f"{self.pulses[i, j]}"]
             rows.append([f"{i}, {j}", *numbers, told, f"{beyond} of {len(self.read)}"])
         shown = f"the worst {len(rows)} of {len(missed):,}" if len(missed) > len(rows) else f"{len(missed)}"
         columns = ["cell", "target [uS]", "mean read", "deviation", "pulses", "success", "reads beyond"]
         return TextTable(f"Cells that gave up or had a read beyond the tolerance: {shown}", columns, rows)
+
+
+def _percent(shares: np.ndarray) -> float:
+    return 100 * float(np.mean(shares))
 
 
 def _total(stages: dict[str, Stage]) -> Trace:
@@ -221,13 +223,13 @@ def run_program(
     for name, key in zip(result.ROWS, writing, strict=True):
         if name == "denoised" and not config.denoising:
             break
-        progress.stage(f"cells {result.ROWS[name]}", target.size)
+        progress.stage(f"in tolerance, {result.ROWS[name]}", target.size)
         state = _stage(name, state, target, device, result, tell, key)
         stage = result.stages[name]
         done = int(stage.success.sum())
         progress.step(done)
-        told = f"{stage.levels:,} levels of 99 in 100 cells"
-        progress.measured(f"{done:,} of {target.size:,} within tolerance", None, told)
+        told = f"{stage.levels:,} levels"
+        progress.measured(f"{done:,} of {target.size:,} cells", None, told)
     return result
 
 
