@@ -1,4 +1,4 @@
-"""Write-verify whose reads are noisy, column by column: one cell at a time, by Hadamard's patterns, or by comparisons."""
+"""Write-verify of columns whose reads are noisy: one cell at a time, by Hadamard's patterns, or by comparisons."""
 
 from typing import Any, Literal
 
@@ -90,8 +90,8 @@ def write_columns(
     Raises:
         ValueError: numbers out of range; other patterns; devices that no such pulse is known of.
 
-    Reference: HD-PV and HARP, arXiv 2604.12420 [S abstract]: Hadamard patterns, comparisons, three decisions. Threshold,
-        steps, and everything else here is a reconstruction [D].
+    Reference: HD-PV and HARP, arXiv 2604.12420 [S abstract]: Hadamard patterns, comparisons, three decisions.
+        Threshold, steps, and everything else here is a reconstruction [D].
     """
     demand(device, AbstractFluctuating, "`write_columns`")
     target = as_floating(target, "target")

@@ -1,7 +1,6 @@
 """An array that is written to precise levels: first as its cells fluctuate, then denoised; and raw reads of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -199,6 +198,17 @@ def _total(stages: dict[str, Stage]) -> Trace:
     return first
 
 
+@dataclass(frozen=True)
+class _Tell:
+    """Moves a bar. Equal ones are equal: a listener is part of the program, and another one would be compiled anew."""
+
+    progress: Progress
+    cells: int
+
+    def __call__(self, rounds: int, left: int) -> None:
+        self.progress.step(self.cells - left)
+
+
 def run_program(
     config: ProgramConfig, progress: Progress = Progress(), *, run: RunFolder | None = None
 ) -> ProgramResult:
@@ -215,11 +225,7 @@ def run_program(
     making, *writing = jax.random.split(jax.random.key(config.seed), 3)
     state = device.init(target.shape, key=making)
     result = ProgramResult(config, np.asarray(target))
-
-    # One listener for both stages: another one would be another program.
-    def tell(rounds: int, left: int) -> None:
-        progress.step(target.size - left)
-
+    tell = _Tell(progress, target.size)
     for name, key in zip(result.ROWS, writing, strict=True):
         if name == "denoised" and not config.denoising:
             break
@@ -239,7 +245,7 @@ def _stage(
     target: jax.Array,
     device: TelegraphFilament,
     result: ProgramResult,
-    tell: Callable[[int, int], None],
+    tell: _Tell,
     key: jax.Array,
 ) -> Any:
     config, started = result.config, time.perf_counter()
