@@ -12,7 +12,13 @@ from qsynapse_jax.programming import AbstractScheme, program
 
 
 def every_level(
-    device: AbstractFluctuating, scheme: AbstractScheme, levels: Any, seeds: tuple[int, ...], *, reads: int
+    device: AbstractFluctuating,
+    scheme: AbstractScheme,
+    levels: Any,
+    seeds: tuple[int, ...],
+    *,
+    step: float,
+    reads: int,
 ) -> np.ndarray:
     """Writes one cell per seed to all levels, each in an order of its own, and reads it at each of them.
 
@@ -21,6 +27,7 @@ def every_level(
         scheme: how they are written.
         levels: conductances [S], shape (levels,).
         seeds: of the cells.
+        step: distance of neighboring levels [S].
         reads: of a cell at each level.
 
     Returns:
@@ -29,8 +36,9 @@ def every_level(
     levels = jnp.asarray(levels)
     order = jnp.stack([jax.random.permutation(jax.random.key(seed), len(levels)) for seed in seeds], axis=1)
     state = device.init((len(seeds),), key=jax.random.key(seeds[0]))
-    step = levels[1] - levels[0]
-    found = np.asarray(_visit(device, scheme, state, levels[order], step, jax.random.key(seeds[0] + 1), reads=reads))
+    found = np.asarray(
+        _visit(device, scheme, state, levels[order], jnp.asarray(step), jax.random.key(seeds[0] + 1), reads=reads)
+    )
     sorted_by_level = np.argsort(np.asarray(order), axis=0)
     return np.take_along_axis(found, sorted_by_level[:, None], axis=0)
 

@@ -33,14 +33,14 @@ def _levels(record: Record) -> Any:
     (steps, errors), (noise, trace) = figure.subplots(2, 2)
     least, most = data["cell/least"][:, 0], data["cell/most"][:, 0]
     count = len(least)
-    levels = 50 + np.arange(count) * (4144 - 50) / (count - 1)
-    step = levels[1] - levels[0]
+    step = (4144 - 50) / (_setting(record, "levels") - 1)
+    levels = 50 + np.arange(count) * step * (_setting(record, "levels") // count)
     middle = slice(max(0, count // 2 - _SHOWN // 2), count // 2 + _SHOWN // 2)
     steps.vlines(levels[middle], levels[middle] + least[middle] * step, levels[middle] + most[middle] * step, lw=3)
     for sign in (-0.5, 0.5):
         steps.plot(levels[middle], levels[middle] + sign * step, "k--", lw=0.8)
     steps.set(
-        title=f"{_SHOWN} of {count:,} levels of one cell: range of all reads, band",
+        title=f"{len(levels[middle])} of {count:,} levels of one cell: range of all reads, band",
         xlabel="level [uS]",
         ylabel="read [uS]",
     )

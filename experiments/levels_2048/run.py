@@ -30,6 +30,7 @@ class LevelsConfig:
         levels: of a cell.
         array: lines of the array.
         seeds: of cells, targets and noise.
+        cell_levels: that one cell is written to.
         cell_reads: that are looked at of one cell at each level.
         cell_separation, cell_measured: standard deviations in a band, and reads that measure them, for one cell, which
             has time.
@@ -43,6 +44,7 @@ class LevelsConfig:
     levels: int = 2048
     array: int = 256
     seeds: tuple[int, ...] = (0, 1, 2)
+    cell_levels: int = 2048
     cell_reads: int = 64
     cell_separation: float = 10.0
     cell_measured: int = 128
@@ -55,7 +57,7 @@ class LevelsConfig:
 
 FULL = LevelsConfig()
 QUICK = LevelsConfig(
-    levels=16, array=16, cell_reads=4, amplitudes=(0.8e-6, 3.2e-6), densities=(0.75,), trap_array=16, columns=16
+    array=16, cell_levels=16, cell_reads=4, amplitudes=(0.8e-6, 3.2e-6), densities=(0.75,), trap_array=16, columns=16
 )
 
 
@@ -66,8 +68,9 @@ def main(folder: Path, *, quick: bool) -> Record:
     step = float(levels[1] - levels[0])
     scheme = Denoise(separation=config.cell_separation, reads=config.cell_measured)
     device = ProgramConfig().device()
-    cell = every_level(device, scheme, levels, config.seeds, reads=config.cell_reads)
-    off = (cell.astype(float) - levels[:, None, None]) / step
+    visited = levels[:: config.levels // config.cell_levels]
+    cell = every_level(device, scheme, visited, config.seeds, step=step, reads=config.cell_reads)
+    off = (cell.astype(float) - visited[:, None, None]) / step
     arrays = [_array(config, config.array, progress, seed=seed) for seed in config.seeds]
     traps = {
         (amplitude, density): [
@@ -125,7 +128,7 @@ def _claims(
 ) -> list[Any]:
     kept = np.sum(np.all(np.abs(off) <= 0.5, axis=1), axis=0)
     n = config.column_cells
-    rms = {way: [float(np.std(one[way]["error"])) for one in columns] for way in WAYS}
+    rms = {way: [_rms(one[way]["error"]) for one in columns] for way in WAYS}
     return [
         claim(
             "levels_of_one_cell",
@@ -190,6 +193,10 @@ def _claims(
     ]
 
 
+def _rms(errors: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
+
+
 def _spread(values: Sequence[float], digits: int = 3) -> str:
     return f"{np.mean(values):.{digits}g} ± {np.std(values, ddof=1):.1g}"
 
@@ -243,7 +250,7 @@ def _column_table(columns: Sequence[dict[str, dict[str, Any]]]) -> TextTable:
     rows = []
     for way in WAYS:
         found = [one[way] for one in columns]
-        errors = [float(np.std(one["error"])) for one in found]
+        errors = [_rms(one["error"]) for one in found]
         within = [100 * float(np.mean(np.abs(one["error"]) <= 0.5)) for one in found]
         means = {name: np.mean([one[name] for one in found]) for name in ("reads", "pulses", "time", "energy", "small")}
         row = [way, _spread(errors), f"{np.mean(within):.4g}", f"{means['reads']:,.0f}", f"{means['pulses']:.1f}"]
