@@ -175,7 +175,7 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
             {"target": TARGET.at[1, 2].set(5e-3)},
             "`target` must lie in the window of the device, 50 uS to 4.144 mS, but",
         ),
-        ({"target": TARGET.at[1, 2].set(jnp.nan)}, "`target` must be non-negative"),
+        ({"target": TARGET.at[1, 2].set(jnp.nan)}, "`target` must be non-negative .* replace what is no number"),
         ({"step": 2e-8}, r"`step` must be at least 5\d\.\d+ nS: 6 .* at most \d{5} levels"),
         ({"tolerance": 0.6}, "`tolerance` must be above 0 and at most 1/2"),
         ({"max_pulses": 0}, "`max_pulses` must be an integer of at least 1"),
@@ -184,6 +184,26 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
 def test_wrong_input(changed, message):
     with unchecked(), pytest.raises(ValueError, match=f"^Argument {message}"):
         program(**changed)
+
+
+BANDS = {
+    "outside": ((5e-3, 5.1e-3), "must meet the window of the device, 50 uS to 4.144 mS, but a band is 5 mS to 5.1 mS"),
+    "narrow": ((1e-3, 1e-3 + 2e-8), r"must be at least \d\d\.\d+ nS apart: 6 .* Read longer, or widen the bands"),
+}
+
+
+@pytest.mark.parametrize("case", BANDS)
+def test_bands_that_no_device_can_be_in_are_refused(case):
+    band, message = BANDS[case]
+    low, high = (jnp.full(SHAPE, end) for end in band)
+    with pytest.raises(ValueError, match=f"^Arguments `low` and `high` {message}"):
+        P.write_verify(DEVICE, None, low, high, P.Denoise(), key=jax.random.key(0))
+
+
+def test_what_is_known_inside_a_trace_is_refused_there():
+    state = DEVICE.init(SHAPE, key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"^Argument `target` must lie in the window of the device"):
+        jax.jit(lambda state: program(target=jnp.full(SHAPE, 5e-3), state=state))(state)
 
 
 def test_other_devices_and_traces_are_refused(written):

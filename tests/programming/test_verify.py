@@ -142,6 +142,16 @@ def test_progress_is_told():
     assert sorted(told) == [(0, 39), (10, 29), (20, 19), (30, 9)]
 
 
+def test_devices_that_gave_up_are_told_as_not_in_their_bands():
+    """Of 40 cells at 1 to 40 steps 15 pulses take 16."""
+    told = []
+    levels = 1e-6 * (1 + jnp.arange(40.0))
+    _, trace = climbed(Climb(max_pulses=15), levels, progress=lambda *said: told.append(said), progress_every=5)
+    jax.effects_barrier()
+    assert trace.success.sum() == 16
+    assert sorted(told) == [(0, 39), (5, 34), (10, 29), (15, 24)]
+
+
 @pytest.mark.slow
 @pytest.mark.optimized
 def test_a_large_array_in_under_a_minute():
