@@ -56,8 +56,8 @@ class Denoise(AbstractVerifying):
 
     Reads of one round are one pass over the array, so those of one device are a pass apart. Traps slower than that
     (256 rows of 10 us: 3 ms) show in a measurement for what they do in `reads` passes; the package's devices give every
-    read at a moment of its own, which is how it is after long enough. Writing does not disturb the neighbours here:
-    `half_selected` adds what they suffer. The trace counts denoising pulses with those of their polarity.
+    read at a moment of its own, which is how it is after long enough. What neighbours suffer is
+    `program`'s argument `half_selects`. The trace counts denoising pulses with those of their polarity.
 
     On 256 x 256 `TelegraphFilament()` and random ones of 2,048 levels all cells were a success (one seed), with 9
     pulses and 98 reads on the mean. Of raw reads afterwards 99.98 % lay within +-1 uS; 6 sigma were above 2 uS in

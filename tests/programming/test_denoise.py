@@ -168,6 +168,27 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
     assert np.asarray(again.pulses).sum() < 0.5 * np.asarray(trace.pulses).sum()
 
 
+@pytest.mark.slow
+def test_half_selects_during_a_serial_write(written):
+    """Under gates the write is the same to the last bit. Under V/2 channels of neighbours end, as by weak denoising:
+    their means move, some cells that were done are off, and a second write finds a quiet array and repairs it.
+    """
+    state, trace = written
+    made = DEVICE.init(SHAPE, key=jax.random.key(0))
+    numbers = {"step": 2e-6, "least": 0.0, "key": jax.random.key(2)}
+    gates = P.GateBias(1.2, 1e-6), P.GateBias(-1.2, 1e-6)
+    spared, again = P.program(DEVICE, made, TARGET, P.Denoise(), **numbers, half_selects=gates)
+    np.testing.assert_array_equal(again.pulses, trace.pulses)
+    np.testing.assert_array_equal(DEVICE.conductance(spared), DEVICE.conductance(state))
+    halves = P.HalfBias(1.4, 1e-6), P.HalfBias(-1.4, 1e-6)
+    first, _ = P.program(DEVICE, made, TARGET, P.Denoise(), **numbers, half_selects=halves)
+    second, repair = P.program(DEVICE, first, TARGET, P.Denoise(), **numbers, half_selects=halves)
+    beyond = [(np.abs(off(x, 20)) > 0.5).mean() for x in (first, second)]
+    assert beyond[0] > 0.02 > 0.01 > beyond[1]
+    assert np.asarray(repair.pulses).sum() < 0.3 * np.asarray(trace.pulses).sum()
+    assert DEVICE.fluctuation(second).mean() < 0.1 * DEVICE.fluctuation(state).mean()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
