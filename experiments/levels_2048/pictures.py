@@ -37,6 +37,7 @@ def _levels(record: Record) -> Any:
     levels = 50 + np.arange(count) * step * (_setting(record, "levels") // count)
     middle = slice(max(0, count // 2 - _SHOWN // 2), count // 2 + _SHOWN // 2)
     steps.vlines(levels[middle], levels[middle] + least[middle] * step, levels[middle] + most[middle] * step, lw=3)
+    steps.plot(levels[middle], levels[middle] + (least + most)[middle] / 2 * step, "o", ms=3, color="C0")
     for sign in (-0.5, 0.5):
         steps.plot(levels[middle], levels[middle] + sign * step, "k--", lw=0.8)
     steps.set(
@@ -54,7 +55,7 @@ def _levels(record: Record) -> Any:
         for panel, what, bins in ((errors, "errors", edges), (noise, "sigma", sigmas)):
             counts = data[f"array/{name}/{what}"]
             panel.stairs(counts / counts.sum(), bins, label=label, color=color, fill=True, alpha=0.5)
-        one = 1e6 * data[f"array/{name}/traces"][:, 2].astype(float)
+        one = 1e6 * data[f"array/{name}/traces"][:, 1].astype(float)
         trace.plot(
             1e-3 * np.arange(len(one)), one - one.mean(), color=color, lw=0.8, label=f"{label}, {one.mean():.0f} uS"
         )
@@ -80,20 +81,18 @@ def _influence(record: Record) -> Any:
 
     data = record.data
     figure = Figure(figsize=(13, 3.8), layout="constrained")
-    before, after, columns = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
+    before, cost, columns = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     amplitudes, densities = (_setting(record, name) for name in ("amplitudes", "densities"))
-    for panel, (name, (label, _)) in zip((before, after), _COLORS.items(), strict=True):
-        plot.heat_map(
-            panel,
-            np.log2(data[f"traps/{name}"].mean(2)),
-            x=densities,
-            y=[1e6 * one for one in amplitudes],
-            label_x="trap density",
-            label_y="trap amplitude [uS]",
-            low=5,
-            high=13,
-        )
-        panel.set_title(f"Bits that 99 of 100 cells keep apart,\n{label}", fontsize=10)
+    pulses = np.sum([data[f"traps/{name}/pulses"] for name in _COLORS], axis=0)
+    shown = (
+        (before, np.log2(data["traps/coarse"]), (4, 11), "Bits that 99 of 100 cells\nkeep apart, not denoised"),
+        (cost, pulses, (5, 20), "Pulses per cell to 2,048 levels,\ndenoised"),
+    )
+    for panel, values, (low, high), title in shown:
+        y, labels = [1e6 * one for one in amplitudes], ("trap density", "trap amplitude [uS]")
+        options = {"label_x": labels[0], "label_y": labels[1], "low": low, "high": high}
+        plot.heat_map(panel, values.mean(2), x=densities, y=y, **options)
+        panel.set_title(title, fontsize=10)
     names = [name.removeprefix("columns/") for name in data if name.startswith("columns/")]
     for name in names:
         counts = data[f"columns/{name}"]

@@ -48,7 +48,7 @@ class LevelsConfig:
     cell_reads: int = 64
     cell_separation: float = 10.0
     cell_measured: int = 128
-    amplitudes: tuple[float, ...] = (0.2e-6, 0.4e-6, 0.8e-6, 1.6e-6, 3.2e-6, 6.4e-6)
+    amplitudes: tuple[float, ...] = (0.2e-6, 0.4e-6, 0.8e-6, 1.6e-6, 3.2e-6, 6.4e-6, 12.8e-6, 25.6e-6)
     densities: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     trap_array: int = 64
     columns: int = 256
@@ -240,10 +240,12 @@ def _trap_table(config: LevelsConfig, traps: dict[tuple[float, float], list[Prog
             arrays = traps[amplitude, density]
             before, after = (np.mean([one.stages[name].levels for one in arrays]) for name in ProgramResult.ROWS)
             done = 100 * np.mean([one.last.success.mean() for one in arrays])
-            row.append(f"{before:.0f} → {after:.0f}, {done:.4g} %")
+            pulses = np.mean([one.pulses.mean() for one in arrays])
+            row.append(f"{before:.0f}, {after:,.0f}; {done:.4g} %, {pulses:.1f}")
         rows.append(row)
     columns = ["amplitude [uS]", *(f"density {density:g}" for density in config.densities)]
-    return TextTable("Levels that 99 of 100 cells keep apart before → after denoising, and successes", columns, rows)
+    title = "Levels that 99 of 100 cells keep apart before, after denoising; successes, pulses per cell"
+    return TextTable(title, columns, rows)
 
 
 def _column_table(columns: Sequence[dict[str, dict[str, Any]]]) -> TextTable:
@@ -274,11 +276,10 @@ def _data(
         data[f"array/{name}/errors"] = np.histogram(np.clip(first.errors(stage), -2.5, 2.5), ERRORS)[0]
         data[f"array/{name}/sigma"] = np.histogram(np.clip(stage.sigma, SIGMAS[0], SIGMAS[-1]), SIGMAS)[0]
         data[f"array/{name}/traces"] = stage.traces.astype(np.float32)
-        data[f"traps/{name}"] = np.reshape(
-            [one.stages[name].levels for found in traps.values() for one in found], shape
-        )
-        shares = [one.stages[name].success.mean() for found in traps.values() for one in found]
-        data[f"traps/{name}/success"] = np.reshape(shares, shape)
+        found = [one.stages[name] for several in traps.values() for one in several]
+        data[f"traps/{name}"] = np.reshape([one.levels for one in found], shape)
+        data[f"traps/{name}/success"] = np.reshape([one.success.mean() for one in found], shape)
+        data[f"traps/{name}/pulses"] = np.reshape([np.mean(np.asarray(one.trace.pulses)) for one in found], shape)
     data["array/factor"] = np.quantile(_factor(first), np.linspace(0, 1, 101)).astype(np.float32)
     for seed, one in enumerate(arrays):
         # Every cell with a read beyond +-1 uS: place, and share of the reads within.
