@@ -201,7 +201,7 @@ def as_quantity(value: Any, name: str, unit: str) -> float:
     scales = {"": 0} | {prefix + unit: power for power, prefix in _PREFIXES.items()}
     if match is None or match[2] not in scales:
         raise ValueError(
-            f"Argument `{name}` must be a number [{unit}], or one with a unit as 50u{unit}, but is {value!r}."
+            f"Argument `{name}` must be a number [{unit}], or one with its unit such as 50u{unit}, but is {value!r}."
         )
     # In decimals: 50 times 1e-6 is not the number nearest to 5e-5.
     return float(Decimal(match[1]).scaleb(scales[match[2]]))

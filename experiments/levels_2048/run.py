@@ -11,6 +11,7 @@ import numpy as np
 from experiments._progress import Lines
 from experiments._record import write_result
 from experiments.levels_2048._cell import every_level
+from experiments.levels_2048._serial import under_half_selects
 from experiments.levels_2048._verify import WAYS, variances, written
 from experiments.levels_2048.pictures import draw
 from qsynapse_jax.programming import Denoise
@@ -86,6 +87,7 @@ def main(folder: Path, *, quick: bool) -> Record:
     ]
     noises = [variances(levels[code], step, seed) for code, seed in zip(codes, config.seeds, strict=True)]
     columns = [written(levels[code], step, step, seed) for code, seed in zip(codes, config.seeds, strict=True)]
+    serial = [under_half_selects(one.config, reads=16) for one in arrays]
     tables = {
         "array": _array_table(arrays),
         "missed": _missed(arrays),
@@ -97,7 +99,7 @@ def main(folder: Path, *, quick: bool) -> Record:
         config,
         config.seeds,
         time.perf_counter() - started,
-        _claims(config, off, arrays, noises, columns),
+        _claims(config, off, arrays, noises, columns) + _serial_claims(serial),
         tables=tables,
         data=_data(config, off, arrays, traps, columns),
         notes=[
@@ -161,7 +163,7 @@ def _claims(
             claim(
                 f"levels_{name}",
                 "",
-                [one.stages[name].levels for one in arrays],
+                [float(one.stages[name].levels) for one in arrays],
                 label=f"levels that 99 of 100 cells keep apart by 6 sigma, {words}",
             )
             for name, words in ProgramResult.ROWS.items()
@@ -190,6 +192,33 @@ def _claims(
         claim("programming_error_one_hot", "levels", rms["one cell at a time"]),
         claim("programming_error_hadamard", "levels", rms["Hadamard"]),
         claim("programming_error_comparisons", "levels", rms["comparisons, 40 rounds"]),
+    ]
+
+
+def _serial_claims(serial: Sequence[dict[str, Any]]) -> list[Any]:
+    words = "cells one after another under V/2"
+    return [
+        *(
+            claim(
+                f"reads_within_1_uS_under_half_selects_{name}_write",
+                "%",
+                [100 * one["within"][number] for one in serial],
+                label=f"share of raw reads within +-1 uS, {words}, {name} write",
+            )
+            for number, name in enumerate(("first", "second"))
+        ),
+        claim(
+            "pulses_of_the_second_write_under_half_selects",
+            "pulses",
+            [one["pulses"][1] for one in serial],
+            label="pulses per cell of the second write under V/2",
+        ),
+        claim(
+            "fluctuation_under_half_selects",
+            "nS",
+            [1e9 * one["noise"] for one in serial],
+            label="fluctuation of the median cell after both writes under V/2",
+        ),
     ]
 
 

@@ -147,7 +147,7 @@ def _write(
         work, number = carry
         reading, pulsing = jax.random.split(jax.random.fold_in(key, number))
         g = device.conductance(work.state)
-        open_columns = ~jnp.all(work.done, axis=0)
+        open_columns = ~jnp.all(work.done, axis=0) | compares
         read = currents(signs, g, numbers["noise"], numbers["offset"], reading, repeats=repeats)
         if compares:
             said = decoded(signs, jnp.sign(read - wanted))

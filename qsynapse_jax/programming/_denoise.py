@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import Rule, Scalar, as_whole, checked, non_negative, positive, quantity, real, whole
 from qsynapse_jax.devices import AbstractFluctuating, Pulse, demand
 from qsynapse_jax.programming._base import SAME, Bands, Decision, Reading, is_least
@@ -97,13 +98,14 @@ class Denoise(AbstractVerifying):
     erase_pulses: int = whole(1, default=100)
 
     def bands(self, device: AbstractFluctuating, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
-        if not is_concrete(device, target, step, least, self):
-            return super().bands(device, target, step, least)
-        # Numbers that are known are checked inside a trace, too.
-        with jax.ensure_compile_time_eval():
+        if is_concrete(device, target, step, least, self):
             bands = super().bands(device, target, step, least)
             self._check(device, np.asarray(target), np.asarray(is_least(target, least)), bands)
-        return bands
+            return bands
+        below = (target < device.g_min * (1 - SAME)) & ~is_least(target, least)
+        outside = below | (target > device.g_max * (1 + SAME))
+        message = "Argument `target` must lie in the window of the device, g_min to g_max; scale the targets into it."
+        return super().bands(device, eqx.error_if(target, outside, message), step, least)
 
     def _check(self, device: AbstractFluctuating, target: Any, below: Any, bands: Bands) -> None:
         """Refuses targets outside of the window, and levels whose bands heat alone fills."""
@@ -117,7 +119,7 @@ class Denoise(AbstractVerifying):
             )
         noise, is_narrow = self._needed(device, target, bands)
         if is_narrow.any():
-            at_best = noise.max() / (2 * float(self.tolerance))
+            at_best = float(noise.max()) / (2 * float(self.tolerance))
             levels = 1 + int((g_max - g_min) / at_best)
             raise ValueError(
                 f"Argument `step` must be at least {quantity(at_best, 'S')}: {float(self.separation):g} standard "
@@ -141,7 +143,7 @@ class Denoise(AbstractVerifying):
         noise, is_narrow = self._needed(device, np.where(closed, (low + high) / 2, g_max), bands)
         if is_narrow.any():
             raise ValueError(
-                f"Arguments `low` and `high` must be at least {quantity(noise[is_narrow].max(), 'S')} apart: "
+                f"Arguments `low` and `high` must be at least {quantity(float(noise[is_narrow].max()), 'S')} apart: "
                 f"{float(self.separation):g} standard deviations of read noise do not fit between. Read longer, or "
                 "widen the bands."
             )
@@ -236,12 +238,12 @@ def _scale(reading: Reading) -> tuple[Array, Array]:
 
 def distinguishable_levels(
     device: AbstractFluctuating,
-    state: Any,
+    state: Any = None,
     *,
-    key: jax.Array,
+    key: jax.Array | None = None,
     separation: Any = 6.0,
     share: Any = 0.999,
-    reads: int = 64,
+    reads: int | Float[Array, " n *shape"] = 64,
 ) -> tuple[int, Float[Array, "*shape"]]:
     """How many levels devices as they are can keep apart, and the fluctuation that says so.
 
@@ -249,25 +251,34 @@ def distinguishable_levels(
 
     Args:
         device: what is read; anything with a window.
-        state: of the devices.
-        key: random key of the reads.
+        state: of the devices, and
+        key: random key of their reads; not needed where these are given.
         separation: standard deviations from level to level.
         share: of the devices, between 0 and 1.
-        reads: per device. Static.
+        reads: per device; or the reads [S], shape (n, *shape). A number is static.
 
     Returns:
         Number of levels, and standard deviation of the reads of every device [S].
+
+    Raises:
+        ValueError: a device that has no window; fewer than two reads; neither reads nor a key for them.
     """
     demand(device, AbstractFluctuating, "`distinguishable_levels`")
-    reads = as_whole(reads, "reads", 2)
+    given = None if isinstance(reads, int) else as_floating(reads, "reads")
+    number = as_whole(reads if given is None else len(given), "reads", 2)
+    if given is None and key is None:
+        raise ValueError("Argument `key` must be given for reads that are still to be taken, and `state` with it.")
     separation, share = checked(separation, "separation", "", positive), checked(share, "share", "", _PART)
-    sigma = _deviation(device, state, key, reads=reads)
+    # From the first read, see `_deviation`.
+    sigma = (
+        _deviation(device, state, key, reads=number) if given is None else jnp.std(given - given[:1], axis=0, ddof=1)
+    )
     window = device.g_max - device.g_min
     return 1 + int(window / (separation * jnp.quantile(sigma, share))), sigma
 
 
 @partial(jax.jit, static_argnames="reads")
-def _deviation(device: AbstractFluctuating, state: Any, key: jax.Array, *, reads: int) -> Array:
+def _deviation(device: AbstractFluctuating, state: Any, key: Any, *, reads: int) -> Array:
     first = device.read(state, key=key)
 
     def add(sums: tuple[Array, Array], key: jax.Array) -> tuple[tuple[Array, Array], None]:

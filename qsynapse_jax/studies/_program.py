@@ -120,12 +120,10 @@ class ProgramResult:
             claim("cells_within_tolerance", "%", [_percent(last.success)], note="by the scheme's own measurement"),
             claim("reads_within_tolerance", "%", [_percent(self.within)], note="raw reads afterwards"),
             claim("cells_with_all_reads_within_tolerance", "%", [_percent(self.within == 1)]),
-            *(
-                claim(f"levels_{name}", "", [stage.levels], label=f"levels that 99 of 100 cells keep apart, {words}")
-                for name, words in self.ROWS.items()
-                if (stage := self.stages.get(name))
-            ),
         ]
+        for name, stage in self.stages.items():
+            label = f"levels that 99 of 100 cells keep apart, {self.ROWS[name]}"
+            figures.append(claim(f"levels_{name}", "", [float(stage.levels)], label=label))
         if "denoised" in self.stages:
             ratio = self.stages["coarse"].sigma / np.maximum(last.sigma, np.finfo(np.float32).tiny)
             label = "fluctuation before over after denoising, median cell"
@@ -250,23 +248,21 @@ def _stage(
 ) -> Any:
     config, started = result.config, time.perf_counter()
     scheme = config.scheme(denoising=None if name == "denoised" else 0)
-    writing, measuring, following, reading = jax.random.split(key, 4)
+    writing, reading, following = jax.random.split(key, 3)
     state, trace = jax.block_until_ready(
         program(device, state, target, scheme, step=config.step, least=0.0, key=writing, progress=tell)
     )
     jax.effects_barrier()
     seconds = time.perf_counter() - started
-    levels, sigma = distinguishable_levels(
-        device, state, key=measuring, separation=config.separation, share=_SHARE, reads=config.reads
-    )
+    read = _reads(device, state, reading, count=config.reads)
+    levels, sigma = distinguishable_levels(device, separation=config.separation, share=_SHARE, reads=read)
     success, sigma = np.asarray(trace.success), np.asarray(sigma)
     if not result.stages:
         ranks = np.argsort(sigma, axis=None)[[int(part * (sigma.size - 1)) for part in _FOLLOWED]]
         result.followed = np.stack(np.unravel_index(ranks, sigma.shape), axis=1)
     few = jax.tree.map(lambda leaf: leaf[tuple(result.followed.T)], state)
     traces = device.record(few, _SAMPLES, config.interval, config.t_read, key=following)
-    read = np.asarray(_reads(device, state, reading, count=config.reads))
-    result.stages[name] = Stage(success, sigma, levels, read, np.asarray(traces), trace, seconds)
+    result.stages[name] = Stage(success, sigma, levels, np.asarray(read), np.asarray(traces), trace, seconds)
     return state
 
 
