@@ -111,6 +111,11 @@ class ProgramResult:
                 f"The noise that is left supports {last.levels:,} levels in 99 of 100 cells, {config.levels:,} were "
                 f"asked for: {more}read longer, or take fewer levels. `success` in data.npz says which cells are good."
             )
+        elif done < cells:
+            said.append(
+                f"The noise of 99 in 100 cells supports {last.levels:,} levels: cells that missed need more pulses than "
+                "`max_pulses` and `denoising` allow. `success` in data.npz says which cells are good."
+            )
         return said
 
     def record(self, wall_time_s: float) -> Record:

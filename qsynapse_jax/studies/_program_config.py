@@ -31,7 +31,7 @@ class ProgramConfig:
     """The highest level [S]."""
     target: Path | None = None
     """File with the conductance that every cell shall have [S], in place of random levels: .npy, or .csv of a line per
-    word line."""
+    word line. Its shape is that of the array."""
     tolerance: float = 0.5
     """Half width of the band around a target, in distances between levels, at most 0.5."""
     separation: float = 6.0

@@ -117,6 +117,15 @@ def test_levels_that_the_noise_does_not_support_are_told_and_are_no_error(noisy)
     np.testing.assert_array_equal(record.data["success"], done)
 
 
+def test_a_budget_that_is_too_small_is_told(listening, result):
+    """Calm cells, and not enough pulses to bring them to their targets."""
+    with jax.numpy_rank_promotion("raise"):
+        short = run_program(replace(SMALL, trap_amplitude="1nS", max_pulses=2), listening)
+    assert 0 < short.last.success.mean() < 0.9
+    assert short.last.levels > 2048
+    assert "cells that missed need more pulses than `max_pulses`" in short.verdict()[1]
+
+
 def test_no_denoising_is_one_stage(listening, result):
     with jax.numpy_rank_promotion("raise"):
         plain = run_program(replace(SMALL, denoising=0), listening)
