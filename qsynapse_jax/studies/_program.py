@@ -113,8 +113,8 @@ class ProgramResult:
             )
         elif done < cells:
             said.append(
-                f"The noise of 99 in 100 cells supports {last.levels:,} levels: cells that missed need more pulses than "
-                "`max_pulses` and `denoising` allow. `success` in data.npz says which cells are good."
+                f"The noise of 99 in 100 cells supports {last.levels:,} levels; cells that missed need more pulses "
+                "than `max_pulses` and `denoising` allow. `success` in data.npz says which cells are good."
             )
         return said
 
