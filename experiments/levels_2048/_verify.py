@@ -28,9 +28,10 @@ COMPARISON = CONVERSION / 11
 
 def variances(g: Any, noise: float, seed: int) -> dict[str, float]:
     """Variance of one verification of all cells over that of a read, by patterns."""
-    key, g = jax.random.key(seed), jnp.asarray(g)
+    # Not of one noise: the transform keeps the sum of its squares, whatever they are.
+    keys, g = jax.random.split(jax.random.key(seed)), jnp.asarray(g)
     found = {}
-    for patterns in ("one-hot", "hadamard"):
+    for patterns, key in zip(("one-hot", "hadamard"), keys, strict=True):
         read = verify_reads(g, noise, patterns, key=key).g
         found[patterns] = float(np.var((np.asarray(read, float) - np.asarray(g, float)) / noise))
     return found
