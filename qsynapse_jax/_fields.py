@@ -12,6 +12,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import equinox as eqx
@@ -90,7 +91,8 @@ def check(value: Any, name: str, unit: str, rule: Rule) -> None:
     where = tuple(int(i) for i in np.argwhere(~good)[0])
     number = float(values[where])
     place = f"{name}[{', '.join(map(str, where))}] = {number:g}" if where else f"is {number:g}"
-    raise ValueError(f"Argument `{name}` must be {rule.words}, but {place} {unit}".rstrip() + f"{rule.hint(number)}.")
+    hint = "; replace what is no number" if where and math.isnan(number) else rule.hint(number)
+    raise ValueError(f"Argument `{name}` must be {rule.words}, but {place} {unit}".rstrip() + f"{hint}.")
 
 
 def checked(value: Any, name: str, unit: str, rule: Rule) -> Array:
@@ -200,6 +202,23 @@ def shown(value: Any, unit: str = "") -> str:
     if values.size <= _PRINTED:
         return "[" + ", ".join(quantity(float(v), unit) for v in values.ravel()) + "]"
     return f"{values.shape} from {quantity(float(values.min()), unit)} to {quantity(float(values.max()), unit)}"
+
+
+_TEXT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*?)\s*")
+
+
+def as_quantity(value: Any, name: str, unit: str) -> float:
+    """A number [unit] from a number, or from a text with its unit and any SI prefix: "50uS" is 5e-5."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    scales = {"": 0} | {prefix + unit: power for power, prefix in _PREFIXES.items()}
+    if match is None or match[2] not in scales:
+        raise ValueError(
+            f"Argument `{name}` must be a number [{unit}], or one with its unit such as 50u{unit}, but is {value!r}."
+        )
+    # In decimals: 50 times 1e-6 is not the number nearest to 5e-5.
+    return float(Decimal(match[1]).scaleb(scales[match[2]]))
 
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}

@@ -12,6 +12,8 @@ from qsynapse_jax.programming._bias import AbstractBias as AbstractBias
 from qsynapse_jax.programming._bias import GateBias as GateBias
 from qsynapse_jax.programming._bias import HalfBias as HalfBias
 from qsynapse_jax.programming._bias import ThirdBias as ThirdBias
+from qsynapse_jax.programming._columns import ColumnWrite as ColumnWrite
+from qsynapse_jax.programming._columns import write_columns as write_columns
 from qsynapse_jax.programming._compensate import Compensated as Compensated
 from qsynapse_jax.programming._compensate import compensate as compensate
 from qsynapse_jax.programming._denoise import Denoise as Denoise
