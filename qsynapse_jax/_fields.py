@@ -204,23 +204,6 @@ def shown(value: Any, unit: str = "") -> str:
     return f"{values.shape} from {quantity(float(values.min()), unit)} to {quantity(float(values.max()), unit)}"
 
 
-_TEXT = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*?)\s*")
-
-
-def as_quantity(value: Any, name: str, unit: str) -> float:
-    """A number [unit] from a number, or from a text with its unit and any SI prefix: "50uS" is 5e-5."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = _TEXT.fullmatch(value) if isinstance(value, str) else None
-    scales = {"": 0} | {prefix + unit: power for power, prefix in _PREFIXES.items()}
-    if match is None or match[2] not in scales:
-        raise ValueError(
-            f"Argument `{name}` must be a number [{unit}], or one with its unit such as 50u{unit}, but is {value!r}."
-        )
-    # In decimals: 50 times 1e-6 is not the number nearest to 5e-5.
-    return float(Decimal(match[1]).scaleb(scales[match[2]]))
-
-
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 _READ_UNIT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf)\s*(.*)", re.IGNORECASE)
 _SCALED = ("ohm", "S", "V", "A", "W", "J", "s", "m", "Hz")
@@ -241,12 +224,13 @@ def as_quantity(value: Any, name: str, unit: str) -> float:
     """A number in SI units, or a text with one that fits: `as_quantity("7.06 kohm", "r_word", "ohm")` is 7060.0."""
     if not isinstance(value, str):
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-            raise ValueError(f"`{name}` must be a number{unit and f' [{unit}]'}, but is {value!r}.")
+            raise ValueError(f"Argument `{name}` must be a number{unit and f' [{unit}]'}, but is {value!r}.")
         return float(value)
     found = _READ_UNIT.fullmatch(value.strip())
     if found is None:
         example = "0.5" if not unit else f'"2.5 {"k" if unit in _SCALED else ""}{unit}"'
-        raise ValueError(f"`{name}` must be a number{unit and f' with a unit, e.g. {example}'}, but is {value!r}.")
+        with_unit = unit and f" with a unit, e.g. {example}"
+        raise ValueError(f"Argument `{name}` must be a number{with_unit}, but is {value!r}.")
     number, given = float(found[1]), found[2].replace("Ω", "ohm").replace("Ω", "ohm").replace("µ", "u")
     scales = {unit: 0}
     if unit in _SCALED:
@@ -255,7 +239,6 @@ def as_quantity(value: Any, name: str, unit: str) -> float:
         return number / 100
     if given not in ("", *scales):
         fits = f"in {unit}, e.g. {', '.join(list(scales)[4:8])}" if unit in _SCALED else unit and f"in {unit}"
-        raise ValueError(f"`{name}` must be {fits or 'a number without a unit'}, but {value!r} is in {given}.")
-    exponent = scales.get(given, 0)
-    # By a power of ten that is exact: 0.35 kohm is 350 ohm and not 350.00000000000006.
-    return number * 10.0**exponent if exponent >= 0 else number / 10.0**-exponent
+        raise ValueError(f"Argument `{name}` must be {fits or 'a number without a unit'}, but {value!r} is in {given}.")
+    # In decimals: 0.35 kohm is 350 ohm and not 350.00000000000006.
+    return float(Decimal(found[1]).scaleb(scales.get(given, 0)))

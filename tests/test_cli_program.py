@@ -8,7 +8,7 @@ from qsynapse_jax.studies import find_run
 
 SMALL = ["program", "--array", "16", "--levels", "2048", "--low", "50uS", "--high", "4144uS", "--seed", "3"]
 WRONG = {
-    "unit": (["--low", "50us"], "`low` must be a number [S]"),
+    "unit": (["--low", "50us"], "`low` must be in S"),
     "window": (["--high", "5mS"], "`high` must lie in the window of the device"),
     "noise": (["--levels", "100000"], "100,000 levels are 40.94 nS apart"),
     "budget": (["--max-pulses", "0"], "`max_pulses` must be an integer of at least 1"),

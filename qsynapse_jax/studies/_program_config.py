@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from qsynapse_jax._fields import as_quantity, as_whole, check, non_negative, quantity
+from qsynapse_jax._fields import as_quantity, as_whole, quantity
+from qsynapse_jax.crossbar import read_map
 from qsynapse_jax.devices import TelegraphFilament
 from qsynapse_jax.programming import Denoise
 
@@ -30,8 +30,10 @@ class ProgramConfig:
     high: float | str = "4144uS"
     """The highest level [S]."""
     target: Path | None = None
-    """File with the conductance that every cell shall have [S], in place of random levels: .npy, or .csv of a line per
-    word line. Its shape is that of the array."""
+    """File with the conductance that every cell shall have, in place of random levels: .csv, .txt, .npy, .npz or .mat,
+    a row per word line. Its shape is that of the array."""
+    unit: str = "S"
+    """Of the numbers of that file: S, mS, uS, nS, ohm, kohm or Mohm."""
     tolerance: float = 0.5
     """Half width of the band around a target, in distances between levels, at most 0.5."""
     separation: float = 6.0
@@ -127,21 +129,7 @@ class ProgramConfig:
 
     def given(self) -> jax.Array:
         """The targets of the file."""
-        path = Path(str(self.target))
-        say = "Argument `target` must be an .npy file, or a .csv file of a line per word line"
-        if path.suffix not in (".npy", ".csv"):
-            raise ValueError(f"{say}, but is {path}.")
-        if not path.is_file():
-            raise ValueError(f"{say}, but {path} does not exist.")
-        try:
-            g = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-            target = jnp.asarray(np.asarray(g, float))
-        except (OSError, ValueError, TypeError, EOFError) as error:
-            raise ValueError(f"{say}, but {path} cannot be read: {error}.") from None
-        if target.ndim != 2 or not target.size:
-            raise ValueError(f"{say}, but {path} holds an array of shape {target.shape}.")
-        check(target, "target", "S", non_negative)
-        return target
+        return jnp.asarray(read_map(Path(str(self.target)), self.unit))
 
     def hardware(self) -> list[str]:
         """The setting in words."""
