@@ -325,6 +325,7 @@ class UnderstoodError(Exception):
 def test_the_commands_of_a_page_are_understood(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     curves = "".join(f"{n},{1e-6 + n * 1e-7},{3e-6 - n * 1e-7}\n" for n in range(21))
+    np.save("mine.npy", np.full((4, 4), 1e-3))
     for name in ("plan.toml", "my_map.csv", "my_levels.csv"):
         Path(name).write_text("1,2\n", encoding="utf-8")
     Path("my_pulses.csv").write_text(f"pulse,g_up,g_down\n{curves}", encoding="utf-8")

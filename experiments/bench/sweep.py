@@ -60,7 +60,11 @@ def main(config: Config) -> Path:
         if inputs == 1 and one.ratio is not None:
             note = f"{one.samples} of the points solved by badcrossbar; {one.later:.3g} x without compilation"
             report.figure("sweep_badcrossbar", one.ratio, note)
-    report.table(title, ["", "first chunk", "a point later", "in all", "badcrossbar, a point", "in all", "times"], rows)
+    report.table(
+        title,
+        ["", "first chunk", "a point later", "in all", "badcrossbar, a point", "in all", "times", "processor time"],
+        rows,
+    )
     return report.write()
 
 
@@ -86,45 +90,51 @@ def measured(report: Report, module: Any, points: int, inputs: int) -> _Measured
         levels=span(2, 64),
         seed=span(0, 2**31 - 1),
     )
-    rng, paused, loop, ends, solved = np.random.default_rng(0), 0.0, [], [], {}
+    rng, paused, loop, ends, solved = np.random.default_rng(0), np.zeros(2), [], [], {}
 
     def pause(progress: sweep.Progress) -> None:
         nonlocal paused
-        begun = time.perf_counter()
+        begun = clocks()
         if progress.computed:
-            ends.append((progress.computed, begun - started - paused))
+            ends.append((progress.computed, (begun - started - paused)[0]))
             if module is not None:
                 where = int(rng.integers(points))
                 problem = problem_of(plan, where)
                 contender = _peers.badcrossbar(module, [problem])
-                clock = time.perf_counter()
+                clock = clocks()
                 solved[where] = contender.call(0), problem
-                loop.append(time.perf_counter() - clock)
-        paused += time.perf_counter() - begun
+                loop.append(clocks() - clock)
+        paused = paused + clocks() - begun
 
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+        started = clocks()
         ds = sweep.run(plan, Path(folder) / "sweep", on_progress=pause)
-        total = time.perf_counter() - started - paused
+        total, busy = clocks() - started - paused
     if ds.attrs["failed"]:
         report.note(f"{ds.attrs['failed']} points failed: {ds.error.values[ds.status.values == 2][0]}")
     (first, until), (last, end) = ends[0], ends[-1]
     later = (end - until) / max(1, last - first)
     name = f"{points:,} points, {inputs} {'inputs' if inputs > 1 else 'input'} each"
     row = [name, shown_time(until), shown_time(later), shown_time(total)]
-    report.measure(points=points, inputs=inputs, total_s=total, first_s=until, later_s=later, badcrossbar_s=loop)
+    times = {"total_s": total, "busy_s": busy, "first_s": until, "later_s": later, "badcrossbar_s": np.asarray(loop)}
+    report.measure(points=points, inputs=inputs, **times)
     if not loop:
-        return _Measured([[*row, "", "", ""]], None, 0.0, 0)
+        return _Measured([[*row, "", "", "", ""]], None, 0.0, 0)
     errors = [abs(float(ds.i_mean[k]) / float(np.mean(out)) - 1) for k, (out, _) in solved.items()]
     true = [worst(out, problem.reference()) for out, problem in list(solved.values())[:3]]
     report.note(
         f"{name}: mean currents agree with badcrossbar to {max(errors):.1e}, it with the LU to {max(true):.1e}."
     )
     # The median: a call that something else on the machine held up must not count for a hundred others.
-    low, each, high = (float(x) for x in np.quantile(loop, [0.25, 0.5, 0.75]))
+    (low, each, high), theirs = np.quantile(np.asarray(loop)[:, 0], [0.25, 0.5, 0.75]).tolist(), np.asarray(loop)[:, 1]
     ratio = Ratio(each * points / total, low * points / total, high * points / total)
-    row += [shown_time(each), shown_time(each * points), str(ratio)]
+    row += [shown_time(each), shown_time(each * points), str(ratio), f"{np.median(theirs) * points / busy:.3g}"]
     return _Measured([row], ratio, each / later if later else 0.0, len(loop))
+
+
+def clocks() -> np.ndarray:
+    """Wall time and processor time [s]."""
+    return np.asarray([time.perf_counter(), time.process_time()])
 
 
 def problem_of(plan: sweep.Plan, where: int) -> Problem:

@@ -21,6 +21,8 @@ from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._insitu import Insitu
 from qsynapse_jax.cli._mapped import Network
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
+from qsynapse_jax.cli._program import Program
+from qsynapse_jax.cli._report import Report
 from qsynapse_jax.cli._settings import command_and_settings
 from qsynapse_jax.cli._sweep import Sweep
 from qsynapse_jax.crossbar import ConvergenceError
@@ -31,9 +33,11 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "evaluate": Evaluate,
     "insitu": Insitu,
+    "program": Program,
     "codesign": Codesign,
     "network": Network,
     "sweep": Sweep,
+    "report": Report,
     "solve": Solve,
     "spice": Spice,
 }

@@ -92,14 +92,21 @@ class _Bar:
 
     def __init__(self, bars: RichProgress, total: int):
         self._bars, self._task = bars, bars.add_task("sweep", total=total, told="")
-        self._started = self._said = time.perf_counter()
+        self._last = self._said = time.perf_counter()
         self.computed = 0
+        # Points and seconds of chunks for which nothing was compiled, and of the others.
+        self._counted, self._compiling = {False: [0, 0.0], True: [0, 0.0]}, False
 
     def __call__(self, progress: sweep.Progress) -> None:
-        now, self.computed = time.perf_counter(), progress.computed
-        rate = progress.computed / (now - self._started)
+        now = time.perf_counter()
+        if new := progress.computed - self.computed:
+            counted = self._counted[self._compiling]
+            counted[0], counted[1] = counted[0] + new, counted[1] + now - self._last
+        self._compiling, self._last, self.computed = not new, now, progress.computed
         parts = [progress.doing]
-        if progress.computed:
+        points, seconds = self._counted[False] if self._counted[False][0] else self._counted[True]
+        if points:
+            rate = points / seconds
             left = (progress.points - progress.finished) / rate
             parts = [f"{rate:.3g} points/s", f"{_words(left)} left", progress.doing]
         told = ", ".join([*parts, f"{progress.failed:,} failed" if progress.failed else "none failed"])

@@ -4,6 +4,11 @@ from qsynapse_jax.plot._circuit import crossbar as crossbar
 from qsynapse_jax.plot._circuit import currents as currents
 from qsynapse_jax.plot._in_place import pulse_response as pulse_response
 from qsynapse_jax.plot._in_place import weight_histograms as weight_histograms
+from qsynapse_jax.plot._levels import conductance_map as conductance_map
+from qsynapse_jax.plot._levels import error_histogram as error_histogram
+from qsynapse_jax.plot._levels import noise_traces as noise_traces
+from qsynapse_jax.plot._levels import pulse_counts as pulse_counts
+from qsynapse_jax.plot._levels import staircase as staircase
 from qsynapse_jax.plot._pictures import accuracy as accuracy
 from qsynapse_jax.plot._pictures import effective_weights as effective_weights
 from qsynapse_jax.plot._pictures import front as front

@@ -15,6 +15,9 @@ from qsynapse_jax.studies._mapped import run_mapped as run_mapped
 from qsynapse_jax.studies._network import NetworkResult as NetworkResult
 from qsynapse_jax.studies._network import evaluate_run as evaluate_run
 from qsynapse_jax.studies._network import run_network as run_network
+from qsynapse_jax.studies._program import ProgramResult as ProgramResult
+from qsynapse_jax.studies._program import run_program as run_program
+from qsynapse_jax.studies._program_config import ProgramConfig as ProgramConfig
 from qsynapse_jax.studies._random_array import RANDOM_ARRAY as RANDOM_ARRAY
 from qsynapse_jax.studies._random_array import RandomArray as RandomArray
 from qsynapse_jax.studies._record import Claim as Claim

@@ -116,29 +116,24 @@ class Program:
             except Exception as error:
                 return failed(error, count)
             given = {name: np.asarray(columns[name], dtype) for name, dtype in self.varying.items()}
-            parts = []
-            for chosen in self._batches(count):
-                batch = {name: values[chosen] for name, values in given.items()}
-                parts.append(self._batch(batch, len(chosen)))
-        return _joined(parts)
+            return self._batches(given, count)
 
-    def _batches(self, count: int) -> Iterator[np.ndarray]:
-        begun = 0
+    def _batches(self, given: dict[str, np.ndarray], count: int) -> Done:
+        parts, begun = [], 0
         while begun < count:
             # Asked for every time: what does not fit into memory halves it.
             lanes = self._fitting()
-            yield np.arange(begun, min(begun + lanes, count))
+            parts.append(self._batch(_rows(given, begun, begun + lanes), min(lanes, count - begun)))
             begun += lanes
+        return _joined(parts)
 
     def _batch(self, batch: dict[str, np.ndarray], count: int) -> Done:
         try:
             out, seconds = self._call(batch, count, self._fitting())
         except Exception as error:
             if "RESOURCE_EXHAUSTED" in str(error) and self.lanes > self._devices:
-                self.lanes = max(self._devices, self.lanes // 2 // self._devices * self._devices)
-                half = max(1, count // 2)
-                ends = [(0, half), (half, count)]
-                return _joined([self._batch(_rows(batch, *at), at[1] - at[0]) for at in ends if at[0] < at[1]])
+                self._halve()
+                return self._batches(batch, count)
             if count == 1:
                 return failed(error, 1)
             # One of them has ended all: each by itself, so that the others are kept.
@@ -175,8 +170,11 @@ class Program:
             batches = -(-chunk // (fitting * self._devices))
             self.lanes = -(-chunk // (batches * self._devices)) * self._devices
             while self.lanes > self._devices and _temporary(self._program(self.lanes)) > most * self._devices:
-                self.lanes = max(1, self.lanes // 2 // self._devices) * self._devices
+                self._halve()
         return self.lanes
+
+    def _halve(self) -> None:
+        self.lanes = max(1, self.lanes // 2 // self._devices) * self._devices
 
     def _program(self, lanes: int) -> Any:
         if lanes not in self._compiled:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from qsynapse_jax import sweep
+from qsynapse_jax.sweep import _program
 from tests.sweep.zoo import FRAGILE, LINE, Line, Wire, fragile, line
 
 
@@ -49,6 +50,36 @@ def test_every_shape_is_traced_and_compiled_once(tmp_path, caplog):
     assert [message for message in compiled if "jit(point)" in message] == compiled
     assert len(compiled) == 2
     np.testing.assert_allclose(ds.total, [3 * g for g in range(1, 10)] + [6 * g for g in range(10, 15)], rtol=1e-6)
+
+
+def test_a_batch_is_as_large_as_memory_allows(tmp_path, monkeypatch):
+    """Of 40 % of it, by what the program says that it takes; and half of that where it was too much all the same."""
+    plan = sweep.grid(LINE, seed=range(64), chunk=64)
+    expected = sweep.run(plan, tmp_path / "all")
+    lanes = []
+    call = "qsynapse_jax.sweep._program.Program._call"
+    run = _program.Program._call
+
+    def refused(self, batch, count, size):
+        lanes.append(size)
+        if size > 4:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate.")
+        return run(self, batch, count, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call, refused)
+        found = sweep.run(plan, tmp_path / "refused")
+    assert lanes[:5] == [64, 32, 16, 8, 4]
+    assert set(lanes[4:]) == {4}
+    assert len(lanes) == 4 + 16
+    assert found.drop_vars("wall_time").drop_attrs().identical(expected.drop_vars("wall_time").drop_attrs())
+    with monkeypatch.context() as patch:
+        lanes.clear()
+        patch.setattr("qsynapse_jax.sweep._program.memory", lambda: 20_000)
+        patch.setattr(call, lambda self, batch, count, size: (lanes.append(size), run(self, batch, count, size))[1])
+        sweep.run(plan, tmp_path / "small")
+    assert 1 < lanes[0] < 64
+    assert len(lanes) == 64 // lanes[0]
 
 
 def test_random_points_and_tables_are_along_one_dimension(tmp_path):
