@@ -138,7 +138,7 @@ def _claims(
             [float(count) for count in kept],
             label=f"levels of one cell, each with all of {config.cell_reads} reads within +-1 uS",
             reach=">= 2048",
-            paper=2048,
+            paper=2048.0,
         ),
         claim(
             "reads_of_an_array_within_1_uS",
