@@ -156,7 +156,7 @@ class LadderTask(Model):
         Args:
             model: any NNX model; its master weights and scales are kept where it is on crossbars already.
             r_branch: of every ladder [ohm].
-            key: of all devices as they are made and written.
+            key: random key for all devices as they are made and written.
 
         Gradients: in the physical parameters of the task and the resistors, at fixed codes.
         """
