@@ -79,6 +79,19 @@ def test_the_example_of_arrays_that_learn_in_place(capsys):
     assert float(shares["AGAD"]) > 0.9
 
 
+@pytest.mark.slow
+def test_the_example_of_a_sweep(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec("import qsynapse_jax as qs", names)
+    exec(EXAMPLES[-1], names)
+    bits = names["ds"].bits.mean("seed").values
+    assert "lines: 2, r_wire: 8" in capsys.readouterr().out
+    assert np.all(np.diff(bits, axis=1) < 0)  # more wire, less resolution
+    assert np.all(np.diff(bits, axis=0) < 0)
+    assert names["qs"].sweep.open("runs/wires").identical(names["ds"])
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_to_files_resolve(document):
     targets = re.findall(r"\]\(([^)#]+)\)", document.read_text())

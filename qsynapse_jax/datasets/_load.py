@@ -104,7 +104,7 @@ def _digits() -> Dataset:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    x, y = load_digits(return_X_y=True)
+    x, y = (np.asarray(part) for part in load_digits(return_X_y=True))
     x, y = (x / 16).astype(np.float32), y.astype(np.int32)  # 16: pixels count the dots of a 4 x 4 block
     parts = train_test_split(np.arange(len(y)), test_size=_DIGITS_TEST, stratify=y, random_state=_DIGITS_SPLIT_SEED)
     train, test = (np.asarray(part) for part in parts)

@@ -59,9 +59,10 @@ class Store:
         import zarr
 
         path = self.path / SHAPES / f"{group:03d}.json"
-        if path.exists():
-            return
         outputs = {name: one for name, one in schema.items() if isinstance(one, Labelled)}
+        # Where all points failed before anybody knew what they give, nothing is lost by making the arrays anew.
+        if path.exists() and (read_json(path)["results"] or not outputs):
+            return
         used = {*outputs, *(dim for one in outputs.values() for dim in one.dims)}
         if taken := sorted((_TAKEN | self.plan.study.axes.keys()) & used):
             raise ValueError(f"A result must not be called `{taken[0]}`, which is an axis or kept for every point.")
@@ -99,19 +100,23 @@ class Store:
         content = {"static": plain(static), "points": len(points), "results": described, "checks": checks}
         write_json(path, content)
 
-    def write(self, group: int, chunk: int, done: Done) -> None:
-        """Writes a chunk, then its mark."""
+    def write(self, group: int, chunk: int, done: Done, again: np.ndarray | None = None) -> None:
+        """Writes a chunk, then its mark; `again`: only these of its points, the others stay."""
         import zarr
 
-        begin = chunk * self.plan.chunk
-        region = slice(begin, begin + len(done.seconds))
+        begin, mark = chunk * self.plan.chunk, self.path / DONE / mark_name(group, chunk)
+        count = len(done.seconds) if again is None else read_json(mark)["points"]
+        rows = np.arange(count) if again is None else again
         arrays: Any = zarr.open_group(self.path / POINTS / f"{group:03d}", mode="r+", zarr_format=3)
         for name, values in (done.arrays | {SECONDS: done.seconds}).items():
-            arrays[name][region] = values
-        errors = {str(where): message for where, message in done.errors.items()}
-        content = {"points": len(done.seconds), "seconds": float(done.seconds.sum()), "errors": errors}
+            region = slice(begin, begin + count)
+            whole = values if again is None else arrays[name][region]
+            whole[rows] = values
+            arrays[name][region] = whole
+        errors = {str(rows[where]): message for where, message in done.errors.items()}
+        content = {"points": count, "seconds": float(done.seconds.sum()), "errors": errors}
         content |= {"run": self.run, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        write_json(self.path / DONE / mark_name(group, chunk), content)
+        write_json(mark, content)
 
 
 @contextlib.contextmanager

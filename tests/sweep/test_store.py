@@ -15,7 +15,7 @@ import xarray as xr
 from qsynapse_jax import sweep
 from tests.conftest import READS_ONLY
 from tests.sweep import killed
-from tests.sweep.zoo import FRAGILE, LINE, QUICK
+from tests.sweep.zoo import FRAGILE, LINE, MOODY, QUICK, WEATHER
 
 ROOT = Path(__file__).parents[2]
 PLAN = sweep.grid(LINE, cells=[2, 3], gain=[1, 2, 60.0], chunk=2)
@@ -89,6 +89,21 @@ def test_finished_points_are_not_computed_again(tmp_path):
     again = sweep.run(PLAN, out, resume=True, on_progress=seen.append)
     assert seen[-1].computed == 0
     assert again.drop_attrs().identical(whole.drop_attrs())
+
+
+def test_what_failed_is_tried_again_and_the_rest_stays(tmp_path, monkeypatch):
+    plan, seen = sweep.grid(MOODY, cells=[3, 4], seed=range(5), chunk=3), []
+    before = sweep.run(plan, tmp_path)
+    np.testing.assert_array_equal(before.status, [[1, 2, 1, 2, 1], [2] * 5])
+    monkeypatch.setitem(WEATHER, "bad", False)
+    again = sweep.run(plan, tmp_path, resume=True)
+    xr.testing.assert_equal(again, before)
+    after = sweep.run(plan, tmp_path, resume=True, retry=True, on_progress=seen.append)
+    assert (seen[0].finished, seen[-1].computed, after.attrs["failed"]) == (3, 7, 0)
+    np.testing.assert_array_equal(after.y, [[0, 1, 2, 3, 4]] * 2)
+    stays = before.status == 1
+    np.testing.assert_array_equal(after.wall_time.where(stays), before.wall_time.where(stays))
+    assert np.all(after.error == "")
 
 
 def begin(out, *delays):
