@@ -14,6 +14,7 @@ class Lines(Progress):
         self._name = name
         print(f"{name}: {total} steps", flush=True)
 
-    def measured(self, what: str, loss: float, metric: str = "") -> None:
+    def measured(self, what: str, loss: float | None, metric: str = "") -> None:
         """A line."""
-        print(", ".join(filter(None, [f"{self._name}: {what}", f"loss {loss:.3f}", metric])), flush=True)
+        told = "" if loss is None else f"loss {loss:.3f}"
+        print(", ".join(filter(None, [f"{self._name}: {what}", told, metric])), flush=True)

@@ -1,14 +1,21 @@
 """What an experiment leaves in its folder, and the tables of the documents made from it."""
 
+import hashlib
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from experiments.bench._tables import bench_tables
 from qsynapse_jax.studies import Claim, Record, TextTable, read_record, write_record
 
 FOLDER = Path(__file__).parent
 RESULT = "result.json"
+# Parts of a run that is not done, for its continuation.
+PARTS = "parts"
 
 
 def check_folder(folder: Path) -> None:
@@ -23,9 +30,32 @@ def check_folder(folder: Path) -> None:
         ) from None
 
 
+def kept(folder: Path, config: Any, name: str, work: Callable[[], np.ndarray]) -> np.ndarray:
+    """What a part of an experiment found: computed, or read where a run that was interrupted had computed it.
+
+    Args:
+        folder: of the experiment.
+        config: of the experiment; what another one found is not read.
+        name: of the part.
+        work: computes it.
+    """
+    mark = hashlib.sha256(f"{config!r} {name}".encode()).hexdigest()[:16]
+    path = folder / PARTS / f"{mark}.npy"
+    if path.is_file():
+        return np.load(path)
+    found = np.asarray(work())
+    path.parent.mkdir(exist_ok=True)
+    # Whole or not at all.
+    partial = path.with_name(f"{mark}.partial.npy")
+    np.save(partial, found)
+    partial.replace(path)
+    return found
+
+
 def write_result(folder: Path, record: Record) -> Record:
-    """Writes the record into the folder and says so."""
+    """Writes the record into the folder and says so; parts that were kept are done with."""
     write_record(record, folder / RESULT)
+    shutil.rmtree(folder / PARTS, ignore_errors=True)
     print(f"Written: {folder / RESULT}")
     return record
 

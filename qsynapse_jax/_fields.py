@@ -12,6 +12,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import equinox as eqx
@@ -90,7 +91,8 @@ def check(value: Any, name: str, unit: str, rule: Rule) -> None:
     where = tuple(int(i) for i in np.argwhere(~good)[0])
     number = float(values[where])
     place = f"{name}[{', '.join(map(str, where))}] = {number:g}" if where else f"is {number:g}"
-    raise ValueError(f"Argument `{name}` must be {rule.words}, but {place} {unit}".rstrip() + f"{rule.hint(number)}.")
+    hint = "; replace what is no number" if where and math.isnan(number) else rule.hint(number)
+    raise ValueError(f"Argument `{name}` must be {rule.words}, but {place} {unit}".rstrip() + f"{hint}.")
 
 
 def checked(value: Any, name: str, unit: str, rule: Rule) -> Array:
@@ -222,12 +224,13 @@ def as_quantity(value: Any, name: str, unit: str) -> float:
     """A number in SI units, or a text with one that fits: `as_quantity("7.06 kohm", "r_word", "ohm")` is 7060.0."""
     if not isinstance(value, str):
         if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-            raise ValueError(f"`{name}` must be a number{unit and f' [{unit}]'}, but is {value!r}.")
+            raise ValueError(f"Argument `{name}` must be a number{unit and f' [{unit}]'}, but is {value!r}.")
         return float(value)
     found = _READ_UNIT.fullmatch(value.strip())
     if found is None:
         example = "0.5" if not unit else f'"2.5 {"k" if unit in _SCALED else ""}{unit}"'
-        raise ValueError(f"`{name}` must be a number{unit and f' with a unit, e.g. {example}'}, but is {value!r}.")
+        with_unit = unit and f" with a unit, e.g. {example}"
+        raise ValueError(f"Argument `{name}` must be a number{with_unit}, but is {value!r}.")
     number, given = float(found[1]), found[2].replace("Ω", "ohm").replace("Ω", "ohm").replace("µ", "u")
     scales = {unit: 0}
     if unit in _SCALED:
@@ -236,7 +239,6 @@ def as_quantity(value: Any, name: str, unit: str) -> float:
         return number / 100
     if given not in ("", *scales):
         fits = f"in {unit}, e.g. {', '.join(list(scales)[4:8])}" if unit in _SCALED else unit and f"in {unit}"
-        raise ValueError(f"`{name}` must be {fits or 'a number without a unit'}, but {value!r} is in {given}.")
-    exponent = scales.get(given, 0)
-    # By a power of ten that is exact: 0.35 kohm is 350 ohm and not 350.00000000000006.
-    return number * 10.0**exponent if exponent >= 0 else number / 10.0**-exponent
+        raise ValueError(f"Argument `{name}` must be {fits or 'a number without a unit'}, but {value!r} is in {given}.")
+    # In decimals: 0.35 kohm is 350 ohm and not 350.00000000000006.
+    return float(Decimal(found[1]).scaleb(scales.get(given, 0)))

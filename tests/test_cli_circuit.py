@@ -1,5 +1,7 @@
 """`qsynapse solve` and `qsynapse spice`: a stored circuit, its currents and its netlist, and wrong use."""
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -131,7 +133,6 @@ def changed(array, value):
 
 WRONG = {
     "no g": ({"g": None}, "has no `g`; write e.g. numpy.savez("),
-    "no v_in": ({"v_in": None}, "has no `v_in`; write e.g. numpy.savez("),
     "unknown name": ({"r_wrd": 1.0}, "holds an array `r_wrd`, but known are g, v_in, v_out, r_word"),
     "what it might mean": ({"r_wrd": 1.0}, "Did you mean `r_word`?"),
     "negative g": ({"g": changed(G, -1e-6)}, "`g` must be non-negative, but g[0, 0] = -1e-06 S"),
@@ -170,9 +171,11 @@ def test_a_wrong_file_is_one_message_and_nothing_is_written(folder, capsys, comm
 @pytest.mark.parametrize("command", ["solve", "spice"])
 def test_what_is_no_npz_file(folder, capsys, command):
     assert "array.npz does not exist" in refused(capsys, command, "array.npz")
-    assert "an .npz file, but . is none" in refused(capsys, command, ".")
-    np.save("array.npy", G)
-    assert "an .npz file, but array.npy is none; write one, e.g. numpy.savez(" in refused(capsys, command, "array.npy")
+    assert "an .npz file, but . is none; write one, e.g. numpy.savez(" in refused(capsys, command, ".")
+    np.save("array.npy", 1e6 * G)
+    message = refused(capsys, command, "array.npy")
+    assert "`unit` must say in what unit the numbers of array.npy are" in message
+    assert "perhaps `--unit uS`" in message
     stored(**PLAIN)
     whole = Path("array.npz").read_bytes()
     Path("array.npz").write_bytes(whole[:-100])
@@ -206,10 +209,68 @@ def test_a_folder_that_takes_no_files(folder, capsys):
     assert "`out` must be a file that can be written, but /proc/solution.npz is not (" in message
 
 
-def test_a_solution_is_an_npz_file_and_called_one(folder, capsys):
+def test_a_solution_has_one_of_three_endings(folder, capsys):
     stored(**PLAIN)
-    message = refused(capsys, "solve", "array.npz", "--out", "x.csv")
-    assert "`out` must be an .npz file, but is x.csv; choose e.g. `--out x.npz`" in message
+    message = refused(capsys, "solve", "array.npz", "--out", "x.xlsx")
+    assert "`out` must end in .npz or .csv or .json, but is x.xlsx; choose e.g. `--out x.npz`" in message
+    message = refused(capsys, "solve", "array.npz", "--picture", "x.bmp")
+    assert "`picture` must end in .png or .svg or .pdf" in message
+
+
+def test_a_measured_map_in_one_command(folder, capsys):
+    """A CSV in uS, one voltage and wires by node: what the function finds of the same numbers, in three formats."""
+    np.savetxt("map.csv", 1e6 * G, delimiter=",", fmt="%.18g")
+    options = ("--unit", "uS", "--v-in", "0.3", "--wires", "22nm")
+    run("solve", "map.csv", *options, "--out", "x.json", "--picture", "x.png")
+    printed = capsys.readouterr().out
+    with jax.enable_x64(True):
+        expected = np.asarray(qs.crossbar.solve(G, np.full(3, 0.3), qs.crossbar.Wires(2.12, 6.36)).i_out)
+    ideal = 0.3 * G.sum(0)
+    found = json.loads(Path("x.json").read_text())
+    np.testing.assert_allclose(found["i_out"], expected, rtol=1e-9)
+    np.testing.assert_allclose(found["i_ideal"], ideal, rtol=1e-9)
+    np.testing.assert_allclose(found["lost_percent"], 100 * (1 - expected / ideal), rtol=1e-4)
+    assert f"lost in wires  {100 * (1 - expected.sum() / ideal.sum()):.3g} % of the currents" in printed
+    assert Path("x.png").read_bytes().startswith(b"\x89PNG")
+    run("solve", "map.csv", *options, "--out", "x.csv")
+    with Path("x.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_array_equal([float(row["current_A"]) for row in rows], found["i_out"])
+    assert [row["bit_line"] for row in rows] == ["0", "1"]
+
+
+def test_what_the_file_does_not_say_is_said(folder, capsys):
+    """Letter case and other arrays are no obstacle; a default is told."""
+    stored(G=(1e6 * G).round().astype(int), comment=np.zeros(3))
+    run("solve", "array.npz", "--unit", "uS")
+    printed = capsys.readouterr().out
+    assert "note: left out of the file: `comment`." in printed
+    assert "note: no voltages are given, so that every word line is driven with 0.2 V" in printed
+    assert "note: the wires are ideal; `--wires` gives them a resistance" in printed
+    assert f"{0.2e-6 * (1e6 * G).round().sum(0)[0]:.9e} │" in printed
+    stored(**PLAIN)
+    run("solve", "array.npz", "--wires", "1,2")
+    assert "note: the wires of the file (r_word, r_bit) are replaced." in capsys.readouterr().out
+    np.savetxt("volts.csv", np.stack([V, 2 * V]), delimiter=",")
+    run("solve", "array.npz", "--v-in", "volts.csv", "--out", "x.npz")
+    found = solution("x.npz")["i_out"]
+    np.testing.assert_allclose(found[1], 2 * found[0], rtol=1e-9)
+
+
+OPTIONS = {
+    "--unit us": "`unit` must be one of S, mS, uS, nS, ohm, kohm, Mohm, but is 'us'",
+    "--wires 5nm": "or a node, e.g. 22nm or 22nm-crossbar, but is '5nm'",
+    "--wires 1,2,3": "`wires` must be ohm per cell",
+    "--wires 22nm-2T": "`cell` must be one of 1T1R, crossbar, but is '2T'",
+    "--v-in map": "`v_in` must be a voltage, e.g. 0.2, or a file of voltages, but is 'map'",
+    "--array x": "has no array `x`; it holds g, v_in, r_word, r_bit",
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_wrong_options_name_the_right_ones(folder, capsys, options):
+    stored(**PLAIN)
+    assert OPTIONS[options] in refused(capsys, "solve", "array.npz", *options.split())
 
 
 def test_a_header_that_claims_more_than_is_there(folder, capsys):

@@ -3,10 +3,11 @@
 import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from experiments import __main__ as command
-from experiments._record import FOLDER, claims_table, read_result
+from experiments._record import FOLDER, claims_table, kept, read_result, write_result
 from qsynapse_jax.studies import Record, claim, read_record
 
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
@@ -70,3 +71,18 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(monkeypatch,
         message = refusal(monkeypatch, name, "--quick", "--out", str(tmp_path / "file"))
         assert "`out` must be a folder that can be written" in message
     assert "seed" not in capsys.readouterr().out
+
+
+def test_parts_of_an_interrupted_run_are_not_computed_again(tmp_path):
+    """But those of another configuration are, and none stays when the result is written."""
+    done = []
+
+    def work():
+        done.append(1)
+        return np.arange(3.0)
+
+    for config in (1, 1, 2):
+        np.testing.assert_array_equal(kept(tmp_path, config, "a part", work), np.arange(3.0))
+    assert len(done) == 2
+    write_result(tmp_path, Record("x", {}, (0,), 0.0, []))
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -14,6 +14,7 @@ from qsynapse_jax._fields import (
     Numbers,
     OptionalScalar,
     Scalar,
+    as_quantity,
     checked,
     kelvin,
     non_negative,
@@ -124,3 +125,15 @@ def test_it_prints_its_values_with_units():
 )
 def test_quantities_have_the_prefix_that_suits_them(value, unit, text):
     assert quantity(value, unit) == text
+
+
+def test_a_number_may_come_with_its_unit():
+    texts = {"50uS": 5e-5, " 4144 uS": 4.144e-3, "1e2nS": 1e-7, "5e-5": 5e-5, "-3S": -3.0, ".5mS": 5e-4}
+    for text, value in texts.items():
+        assert as_quantity(text, "g", "S") == value
+    assert as_quantity(3, "g", "S") == 3.0
+    for wrong in ("50us", "50u", "uS", "5 0uS", "nan", "", None, True):
+        with pytest.raises(ValueError, match=r"^Argument `g` must be "):
+            as_quantity(wrong, "g", "S")
+    with pytest.raises(ValueError, match=r"must be in S, e\.g\. .*uS.*, but '50us' is in us"):
+        as_quantity("50us", "g", "S")

@@ -4,6 +4,7 @@ from qsynapse_jax.cells._base import AbstractCell as AbstractCell
 from qsynapse_jax.cells._ladder import Ladder as Ladder
 from qsynapse_jax.cells._linearity import Linearity as Linearity
 from qsynapse_jax.cells._linearity import linearity as linearity
+from qsynapse_jax.cells._measured import MeasuredLevels as MeasuredLevels
 from qsynapse_jax.cells._multilevel import Multilevel as Multilevel
 from qsynapse_jax.cells._resistor import Resistor as Resistor
 from qsynapse_jax.cells._resistor import ResistorState as ResistorState

@@ -1,3 +1,3 @@
-"""Command line: `demo`, `train`, `evaluate`, `insitu` for networks, `codesign`, `solve`, `spice` for circuits."""
+"""Command line: `demo`, `train`, `evaluate`, `insitu`: networks; `program`: arrays; `codesign`, `solve`, `spice`."""
 
 from qsynapse_jax.cli._main import main as main

@@ -1,35 +1,35 @@
 """`qsynapse solve` and `spice`: the currents of one stored circuit, and what its wires cost; or its netlist."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import tyro
 from rich.console import Console
-from rich.table import Table
 
-from qsynapse_jax._arrays import write_arrays
-from qsynapse_jax._fields import quantity
 from qsynapse_jax.cli._cache import Cache
-from qsynapse_jax.cli._output import check_output_file, print_line, print_written
-from qsynapse_jax.crossbar import Circuit, Solution, read_circuit, solve, to_spice
-
-# A table that fits a screen; of a longer one its two ends.
-_LONGEST_TABLE, _SHOWN_AT_AN_END = 20, 8
-# Beyond any crosspoint [S] and any read voltage [V] of a resistive memory; and a share of the voltage lost in wires at
-# which nobody would build.
-_LARGE_CONDUCTANCE, _LARGE_VOLTAGE, _ALMOST_ALL = 0.1, 10.0, 0.9
+from qsynapse_jax.cli._output import PICTURES, check_output_file, print_line, print_written
+from qsynapse_jax.cli._solution import (
+    OUTPUTS,
+    currents_table,
+    draw_solution,
+    figures,
+    notes,
+    solution_arrays,
+    write_solution,
+)
+from qsynapse_jax.crossbar import Circuit, read_circuit, read_numbers, solve, to_spice, wires_at_node
 
 
 @dataclass(frozen=True)
-class Solve:
-    """Solve one crossbar, wires included: bit-line currents, node voltages, IR drop."""
+class Source:
+    """Where a circuit comes from."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The circuit, an .npz file with these arrays, in SI units:
+    """A measured map: .csv, .txt, .npy, .npz or .mat,
+    a row per word line and a column per bit line, in
+    --unit. Or an .npz file with these arrays, in SI units:
     g: cells (word lines, bit lines) [S]
     v_in: drivers (word lines) or (..., word lines) [V]
     v_out: terminals of the bit lines [V], default 0
@@ -41,8 +41,34 @@ class Solve:
     qsynapse_jax.crossbar.solve and Wires; the precision
     is that of g. Made e.g. by
     numpy.savez('array.npz', g=g, v_in=v_in, r_word=1.0)"""
+    unit: Annotated[str | None, tyro.conf.arg(metavar="S|mS|uS|nS|ohm|kohm|Mohm")] = None
+    """Of the numbers of the map; S for an .npz file where not given."""
+    array: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Name of the map in an .npz or .mat file with several."""
+    v_in: Annotated[str | None, tyro.conf.arg(metavar="V|FILE")] = None
+    """Of all word lines, e.g. 0.2 [V]; or a file of text with a voltage per word line, or a row for each of several
+    inputs. In place of that of FILE; 0.2 V where neither says."""
+    wires: Annotated[str | None, tyro.conf.arg(metavar="OHM|OHM,OHM|NODE")] = None
+    """In place of those of the file: resistance per cell of all lines, e.g. 1.0; of word lines and bit lines, e.g.
+    2.12,6.36; or a technology node, e.g. 22nm (a transistor per cell) or 22nm-crossbar (none)."""
+
+    def circuit(self) -> Circuit:
+        """The circuit, as the file and the options say."""
+        r_word, r_bit = _wires(self.wires)
+        return read_circuit(
+            self.file, unit=self.unit, array=self.array, v_in=_voltages(self.v_in), r_word=r_word, r_bit=r_bit
+        )
+
+
+@dataclass(frozen=True)
+class Solve(Source):
+    """Solve one crossbar, wires included: currents beside those of ideal wires, node voltages, IR drop."""
+
     out: Path | None = None
-    """Where to write i_out, v_word, v_bit, i_cell, iterations, solves, residual and power_balance (.npz)."""
+    """Where to write the solution: .npz has i_out, i_ideal, v_word, v_bit, i_cell, iterations, solves, residual and
+    power_balance; .csv the currents, a row per bit line; .json the currents and the figures."""
+    picture: Path | None = None
+    """Where to draw the currents and the voltages of the cells (.png, .svg or .pdf)."""
     rtol: float | None = None
     """Relative residual at which to stop; 1e-7 in float32 and 1e-13 in float64 where not given."""
     max_steps: int | None = None
@@ -50,9 +76,11 @@ class Solve:
     cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
-        circuit = read_circuit(self.file)
+        circuit = self.circuit()
         if self.out is not None:
-            check_output_file(self.out, source=self.file, suffix=".npz")
+            check_output_file(self.out, source=self.file, suffixes=OUTPUTS)
+        if self.picture is not None:
+            check_output_file(self.picture, source=self.file, suffixes=PICTURES, name="picture")
         with circuit.precision():
             sol = solve(
                 circuit.g,
@@ -63,32 +91,33 @@ class Solve:
                 rtol=self.rtol,
                 max_steps=self.max_steps,
             )
-        arrays = _arrays(sol)
+            arrays = solution_arrays(circuit, sol)
         # Before anything is printed: whoever reads may stop after the first lines.
         if self.out is not None:
-            write_arrays(self.out, arrays)
+            write_solution(self.out, circuit, arrays)
+        if self.picture is not None:
+            draw_solution(self.picture, circuit, arrays)
         print_line(console, f"{self.file}: {circuit}")
-        console.print(_currents(arrays["i_out"]))
-        for line in _figures(circuit, arrays):
+        console.print(currents_table(arrays["i_out"], arrays["i_ideal"]))
+        for line in figures(circuit, arrays):
             print_line(console, line)
-        for note in _notes(circuit, arrays):
+        for note in (*circuit.remarks, *notes(circuit, arrays)):
             print_line(console, f"note: {note}")
-        if self.out is not None:
-            print_written(console, [self.out])
+        written = [path for path in (self.out, self.picture) if path is not None]
+        if written:
+            print_written(console, written)
 
 
 @dataclass(frozen=True)
-class Spice:
+class Spice(Source):
     """Write one crossbar as a netlist for ngspice, which prints its bit-line currents."""
 
-    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """The circuit, an .npz file as for `qsynapse solve`, with one vector of voltages."""
     out: Path | None = None
     """The netlist; beside the input with the ending .cir where not given."""
     cache: Annotated[Cache, tyro.conf.arg(name="")] = field(default_factory=Cache)
 
     def run(self, console: Console) -> None:
-        circuit = read_circuit(self.file)
+        circuit = self.circuit()
         if circuit.v_in.ndim > 1:
             raise ValueError(
                 f"Argument `v_in` must be one vector of voltages for a netlist, but has shape {circuit.v_in.shape}; "
@@ -98,75 +127,44 @@ class Spice:
         check_output_file(out, source=self.file)
         with circuit.precision():
             to_spice(circuit.g, circuit.v_in, circuit.wires(), circuit.law(), out, v_out=circuit.v_out)
+        for note in circuit.remarks:
+            print_line(console, f"note: {note}")
         print_written(console, [out])
         print_line(console, f"Run it: ngspice -b {shlex.quote(str(out))}")
 
 
-def _arrays(sol: Solution) -> dict[str, np.ndarray]:
-    """What is kept of a solution."""
-    kept = {name: getattr(sol, name) for name in ("i_out", "v_word", "v_bit", "i_cell")}
-    figures = {name: getattr(sol.stats, name) for name in ("iterations", "solves", "residual", "power_balance")}
-    return {name: np.asarray(value) for name, value in (kept | figures).items()}
-
-
-def _currents(i_out: np.ndarray) -> Table:
-    """The bit-line currents of every input, or the first and the last of them."""
-    table = Table()
-    batched = i_out.ndim > 1
-    for name in ("input", "bit line", "current [A]")[not batched :]:
-        table.add_column(name, justify="right")
-    digits = 9 if i_out.dtype == np.float64 else 6
-    rows = list(np.ndindex(i_out.shape))
-    cut = _SHOWN_AT_AN_END if len(rows) > _LONGEST_TABLE else len(rows)
-    for number, index in enumerate(rows):
-        if number == cut:
-            table.add_row(*["..."] * len(table.columns))
-        if number < cut or number >= len(rows) - cut:
-            place = [", ".join(map(str, index[:-1]))] if batched else []
-            table.add_row(*place, str(index[-1]), f"{i_out[index]:.{digits}e}")
-    return table
-
-
-def _figures(circuit: Circuit, arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """Lines below the table: how to get the rest, how good the solution is, what the wires cost."""
-    if (size := arrays["i_out"].size) > _LONGEST_TABLE:
-        yield f"{2 * _SHOWN_AT_AN_END} of {size} currents are shown; --out FILE.npz writes all of them as `i_out`."
-    yield f"iterations     {arrays['iterations']}"
-    yield f"linear solves  {arrays['solves']}"
-    yield f"residual       {np.max(arrays['residual']):.1e} (relative)"
-    yield f"power balance  {np.max(np.abs(arrays['power_balance'])):.1e} (relative)"
-    applied, across = _applied(circuit), arrays["v_word"] - arrays["v_bit"]
-    # Voltages of nodes that connect to nothing are NaN.
-    drop = np.nan_to_num(np.abs(applied - across))
-    worst = np.unravel_index(np.argmax(drop), drop.shape)
-    *vector, word, bit = map(int, worst)
-    place = f"word line {word}, bit line {bit}" + (f", input {', '.join(map(str, vector))}" if vector else "")
-    yield f"worst IR drop  {drop[worst]:.4g} V of {abs(applied[worst]):.4g} V, at {place}"
-
-
-def _applied(circuit: Circuit) -> np.ndarray:
-    """Voltage between the terminals of the lines of every cell [V]."""
-    v_out = np.zeros(circuit.g.shape[1], circuit.g.dtype) if circuit.v_out is None else circuit.v_out
-    return circuit.v_in[..., :, None] - v_out[..., None, :]
-
-
-def _notes(circuit: Circuit, arrays: dict[str, np.ndarray]) -> Iterator[str]:
-    """What is possible, but more often a number in another unit."""
-    finite = circuit.g[np.isfinite(circuit.g)]
-    if finite.size and (largest := float(finite.max())) > _LARGE_CONDUCTANCE:
-        yield (
-            f"the largest conductance in `g` is {quantity(largest, 'S')}, a resistance of "
-            f"{quantity(1 / largest, 'ohm')}; `g` is in S."
+def _voltages(said: str | None) -> Any:
+    """A number, or the numbers of a file."""
+    if said is None:
+        return None
+    try:
+        return float(said)
+    except ValueError:
+        path = Path(said)
+    if not path.is_file():
+        raise ValueError(
+            f"Argument `v_in` must be a voltage, e.g. 0.2, or a file of voltages, but is {said!r}, which is neither."
         )
-    for name in ("v_in", "v_out"):
-        volts = getattr(circuit, name)
-        if volts is not None and volts.size and (largest := float(np.abs(volts).max())) > _LARGE_VOLTAGE:
-            yield f"the largest voltage in `{name}` is {quantity(largest, 'V')}; `{name}` is in V."
-    applied = float(np.abs(_applied(circuit)).sum())
-    if applied > 0:
-        lost = 1 - float(np.nansum(np.abs(arrays["v_word"] - arrays["v_bit"]))) / applied
-        if lost > _ALMOST_ALL:
-            yield (
-                f"the wires take {100 * lost:.0f} % of the voltage, on average over the cells; the resistances of the "
-                "wires are in ohm, `g` is in S."
-            )
+    values = read_numbers(path)
+    return values[0] if len(values) == 1 else values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def _wires(said: str | None) -> tuple[float | None, float | None]:
+    """Resistances of a word-line and a bit-line segment [ohm]."""
+    if said is None:
+        return None, None
+    try:
+        numbers = [float(one) for one in said.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) in (1, 2):
+        return numbers[0], numbers[-1]
+    node, _, cell = said.partition("-")
+    try:
+        wires = wires_at_node(node, cell or "1T1R")
+    except ValueError as error:
+        raise ValueError(
+            f"Argument `wires` must be ohm per cell, e.g. 1.0 or 2.12,6.36, or a node, e.g. 22nm or 22nm-crossbar, but "
+            f"is {said!r}. {error}"
+        ) from None
+    return float(wires.r_word), float(wires.r_bit)

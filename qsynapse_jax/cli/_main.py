@@ -7,6 +7,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, NoReturn
 
 import tyro
@@ -17,24 +19,34 @@ from qsynapse_jax.cli._cache import kept_programs
 from qsynapse_jax.cli._circuit import Solve, Spice
 from qsynapse_jax.cli._codesign import Codesign
 from qsynapse_jax.cli._insitu import Insitu
+from qsynapse_jax.cli._mapped import Network
 from qsynapse_jax.cli._network import Demo, Evaluate, Train
+from qsynapse_jax.cli._program import Program
+from qsynapse_jax.cli._report import Report
+from qsynapse_jax.cli._settings import command_and_settings
 from qsynapse_jax.cli._sweep import Sweep
 from qsynapse_jax.crossbar import ConvergenceError
 from qsynapse_jax.training import DivergedError
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Insitu, tyro.conf.subcommand("insitu")]
-    | Annotated[Codesign, tyro.conf.subcommand("codesign")]
-    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
-    | Annotated[Solve, tyro.conf.subcommand("solve")]
-    | Annotated[Spice, tyro.conf.subcommand("spice")]
-)
+COMMANDS: dict[str, Any] = {
+    "demo": Demo,
+    "train": Train,
+    "evaluate": Evaluate,
+    "insitu": Insitu,
+    "program": Program,
+    "codesign": Codesign,
+    "network": Network,
+    "sweep": Sweep,
+    "report": Report,
+    "solve": Solve,
+    "spice": Spice,
+}
+_COMMAND: Any = reduce(or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items()))
 _DESCRIPTION = (
-    "Resistive-memory crossbars by Kirchhoff's equations: trained networks and single circuits. `qsynapse --version` "
-    "says which version this is; `qsynapse --tyro-print-completion bash` (or zsh, tcsh) prints a completion script."
+    "Resistive-memory crossbars by Kirchhoff's equations: trained networks and single circuits. `qsynapse COMMAND "
+    "--config FILE` takes settings from a .toml file, or from the result.json of a run to repeat it; options overrule "
+    "them. `qsynapse --version` says which version this is; `qsynapse --tyro-print-completion bash` (or zsh, tcsh) "
+    "prints a completion script."
 )
 # What an error adds for those who catch it in Python.
 _FOR_PYTHON = " The last good state"
@@ -48,9 +60,13 @@ def main(arguments: list[str] | None = None) -> None:
         return
     with _signals() as received:
         try:
+            # The set of one's own data has two names.
+            arguments = ["--dataset" + one[6:] if one.partition("=")[0] == "--data" else one for one in arguments]
+            arguments, default = command_and_settings(arguments, COMMANDS)
             command: Any = tyro.cli(
-                Command,  # pyright: ignore[reportArgumentType]
+                _COMMAND,
                 args=arguments,
+                default=tyro.MISSING_NONPROP if default is None else default,
                 prog="qsynapse",
                 description=_DESCRIPTION,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),

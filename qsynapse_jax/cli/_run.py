@@ -87,11 +87,12 @@ class Bars(Progress):
         """Moves the bar."""
         self._bars.update(self._task, completed=number, loss="" if loss is None else f"loss {loss:.3f}")
 
-    def measured(self, what: str, loss: float, metric: str = "") -> None:
+    def measured(self, what: str, loss: float | None, metric: str = "") -> None:
         """Shows the metric in the bar, or prints a line."""
         self._bars.update(self._task, metric=metric)
         if not self._bars.console.is_terminal:
-            text = ", ".join(filter(None, [f"{self._name}: {what}", f"loss {loss:.3f}", metric]))
+            told = "" if loss is None else f"loss {loss:.3f}"
+            text = ", ".join(filter(None, [f"{self._name}: {what}", told, metric]))
             print_line(self._bars.console, text)
 
 

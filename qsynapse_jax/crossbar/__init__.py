@@ -20,7 +20,10 @@ from qsynapse_jax.crossbar._laws import Ohmic as Ohmic
 from qsynapse_jax.crossbar._laws import Polynomial as Polynomial
 from qsynapse_jax.crossbar._laws import Series as Series
 from qsynapse_jax.crossbar._laws import Sinh as Sinh
+from qsynapse_jax.crossbar._map_file import read_map as read_map
+from qsynapse_jax.crossbar._map_file import read_numbers as read_numbers
 from qsynapse_jax.crossbar._modal import Modal as Modal
+from qsynapse_jax.crossbar._nodes import wires_at_node as wires_at_node
 from qsynapse_jax.crossbar._result import RESULTS as RESULTS
 from qsynapse_jax.crossbar._result import ConvergenceError as ConvergenceError
 from qsynapse_jax.crossbar._result import Stats as Stats
@@ -29,4 +32,5 @@ from qsynapse_jax.crossbar._solve import solve as solve
 from qsynapse_jax.crossbar._solver import AbstractSolver as AbstractSolver
 from qsynapse_jax.crossbar._source_lines import SourceLines as SourceLines
 from qsynapse_jax.crossbar._spice import to_spice as to_spice
+from qsynapse_jax.crossbar._tabulated import Tabulated as Tabulated
 from qsynapse_jax.crossbar._wires import Wires as Wires

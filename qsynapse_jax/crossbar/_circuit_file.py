@@ -1,15 +1,17 @@
-"""A circuit stored as an .npz file: the arguments of `solve` under their own names, in SI units."""
+"""A circuit from a file: the arguments of `solve` under their own names in an .npz file, or the map of an array."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from qsynapse_jax._arrays import read_arrays
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Polynomial, Series, Sinh
+from qsynapse_jax.crossbar._map_file import SUFFIXES, UNITS, as_conductance, likely_unit, read_map, read_table
 from qsynapse_jax.crossbar._wires import Wires
 
 VOLTAGES = ("v_in", "v_out")
@@ -18,6 +20,10 @@ PARAMETER = {"ohmic": None, "sinh": "k", "series": "r", "polynomial": "coefficie
 NAMES = ("g", *VOLTAGES, *WIRES, "law", *filter(None, PARAMETER.values()))
 
 EXAMPLE = "numpy.savez('array.npz', g=g, v_in=v_in, r_word=1.0, r_bit=1.0)"
+
+
+# What maps are driven with where nobody says: a usual read voltage [V].
+V_READ = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Circuit:
         resistances: those of the wires [ohm], by the name of the argument of `Wires`.
         law_name: ohmic, sinh, series or polynomial.
         parameter: that of the law; `None` for ohmic.
+        remarks: what was assumed or left out, a sentence each.
     """
 
     g: np.ndarray
@@ -39,6 +46,7 @@ class Circuit:
     resistances: dict[str, np.ndarray]
     law_name: str
     parameter: np.ndarray | None
+    remarks: tuple[str, ...] = ()
 
     def precision(self) -> AbstractContextManager[object]:
         """Where JAX keeps the precision of `g`: `wires`, `law` and `solve` belong inside."""
@@ -59,26 +67,50 @@ class Circuit:
         return f"{lines}, {self.law_name} cells, {self.g.dtype}"
 
 
-def read_circuit(path: Path) -> Circuit:
-    """A circuit stored as an .npz file.
+def read_circuit(
+    path: Path,
+    *,
+    unit: str | None = None,
+    array: str | None = None,
+    v_in: Any = None,
+    r_word: float | None = None,
+    r_bit: float | None = None,
+) -> Circuit:
+    """A circuit stored in an .npz file, or a map of an array in a file of another kind.
 
     Args:
-        path: a file with the arrays `g` [S] and `v_in` [V] and, as far as they are wanted, `v_out` [V], `r_word`,
-            `r_bit`, `r_driver`, `r_sense`, `r_driver_far`, `r_sense_far` [ohm], `law` and the parameter of that law.
+        path: an .npz file with the arrays `g` [S] and `v_in` [V] and, as far as they are wanted, `v_out` [V], `r_word`,
+            `r_bit`, `r_driver`, `r_sense`, `r_driver_far`, `r_sense_far` [ohm], `law` and the parameter of that law;
+            upper or lower case, and other arrays are left out. Or a file for `read_map`.
+        unit: of the map: S, mS, uS, nS, ohm, kohm or Mohm; `None` is S of an .npz file, and refused for others.
+        array: name of the map in the file, where it is not `g` and not the only one.
+        v_in: voltages of the drivers [V] in place of those of the file: a number for all word lines, or an array.
+        r_word: of a word-line segment [ohm], in place of all wires of the file.
+        r_bit: of a bit-line segment [ohm], likewise.
 
     Raises:
-        ValueError: a file that is none, an array that is missing, unknown or no array of real numbers. Shapes and
-            values are left to `solve`.
+        ValueError: a file that is none; an array that is missing, almost has a known name, or is no array of real
+            numbers; a map without a unit. Shapes and values are left to `solve`.
     """
-    stored = read_arrays(
-        path,
-        subject="Argument `file`",
-        remedy=f"; write one, e.g. {EXAMPLE}",
-        check_names=lambda names: _check_names(names, path),
-    )
-    missing = [name for name in ("g", "v_in") if name not in stored]
-    if missing:
-        raise ValueError(f"{path} must hold the arrays `g` and `v_in`, but has no `{missing[0]}`; write e.g. {EXAMPLE}")
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES or path.suffix.lower() == ".npz":
+        stored, remarks = _stored(path, array)
+        if unit is not None:
+            stored["g"] = as_conductance(stored["g"], unit, f"Array `g` of {path}")
+    else:
+        stored, remarks = _mapped(path, unit, array), []
+    if v_in is not None:
+        stored["v_in"] = np.asarray(v_in, float)
+    if "v_in" not in stored:
+        stored["v_in"] = np.asarray(V_READ)
+        remarks.append(f"no voltages are given, so that every word line is driven with {V_READ} V; `v_in` sets them.")
+    given = {"r_word": r_word, "r_bit": r_bit}
+    if any(r is not None for r in given.values()):
+        replaced = [name for name in WIRES if name in stored]
+        if replaced:
+            remarks.append(f"the wires of the file ({', '.join(replaced)}) are replaced.")
+        stored = {key: value for key, value in stored.items() if key not in WIRES}
+        stored |= {key: np.asarray(float(r)) for key, r in given.items() if r is not None}
     law, name = _law(stored)
     dtype = _floating(stored["g"], "g").dtype
     # What overflows float32 becomes infinite, and is refused as that.
@@ -88,20 +120,64 @@ def read_circuit(path: Path) -> Circuit:
         _check_parameter(numbers[name], name, numbers["g"])
     return Circuit(
         g=numbers["g"],
-        v_in=numbers["v_in"],
+        v_in=_of_every_line(numbers["v_in"], numbers["g"]),
         v_out=numbers.get("v_out"),
         resistances={key: numbers[key] for key in WIRES if key in numbers},
         law_name=law,
         parameter=None if name is None else numbers[name],
+        remarks=tuple(remarks),
     )
 
 
-def _check_names(names: list[str], path: Path) -> None:
-    for name in names:
-        if name not in NAMES:
-            close = get_close_matches(name, NAMES, n=1)
-            guess = f" Did you mean `{close[0]}`?" if close else ""
-            raise ValueError(f"{path} holds an array `{name}`, but known are {', '.join(NAMES)}.{guess}")
+def _mapped(path: Path, unit: str | None, array: str | None) -> dict[str, np.ndarray]:
+    """The map alone."""
+    if unit is None:
+        # Read for the guess in the message; a file that cannot be read says so first.
+        guess = likely_unit(read_table(path, array)[0])
+        raise ValueError(
+            f"Argument `unit` must say in what unit the numbers of {path} are ({', '.join(UNITS)}); by their size "
+            f"perhaps `--unit {guess}`."
+        )
+    return {"g": read_map(path, unit, name=array)}
+
+
+def _stored(path: Path, array: str | None) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of an .npz file that are known, by their names in lower case, and what was left out."""
+    found = read_arrays(path, subject="Argument `file`", remedy=f"; write one, e.g. {EXAMPLE}")
+    known: dict[str, np.ndarray] = {}
+    left_out = []
+    for key, value in found.items():
+        name = "g" if key == array else key if key in NAMES else key.lower()
+        if name in NAMES and not (array is not None and name == "g" and key != array):
+            if name in known:
+                raise ValueError(f"{path} holds `{name}` twice, in upper and in lower case; leave one out.")
+            known[name] = value
+        else:
+            left_out.append(key)
+    if array is not None and array not in found:
+        raise ValueError(f"{path} has no array `{array}`; it holds {', '.join(found)}.")
+    maps = [key for key in left_out if found[key].ndim == 2 and min(found[key].shape) > 1]
+    remarks = []
+    if "g" not in known and len(maps) == 1:
+        known["g"] = found[maps[0]]
+        remarks.append(f"`{maps[0]}` is the map of the array, the only array of the file with two axes.")
+        left_out.remove(maps[0])
+    for key in left_out:
+        # A slip of the pen, not an array of another meaning.
+        close = get_close_matches(key.lower(), NAMES, n=1, cutoff=0.8)
+        if close:
+            raise ValueError(
+                f"{path} holds an array `{key}`, but known are {', '.join(NAMES)}. Did you mean `{close[0]}`?"
+            )
+    if "g" not in known:
+        raise ValueError(f"{path} must hold the conductances of the array, but has no `g`; write e.g. {EXAMPLE}")
+    if left_out:
+        remarks.append(f"left out of the file: {', '.join(f'`{key}`' for key in left_out)}.")
+    return known, remarks
+
+
+def _of_every_line(v_in: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return np.full(g.shape[:1], v_in) if v_in.ndim == 0 and g.ndim == 2 else v_in
 
 
 def _law(stored: dict[str, np.ndarray]) -> tuple[str, str | None]:

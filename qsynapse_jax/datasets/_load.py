@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int32
 
 from . import _files
 from ._idx import corrupt, read_idx
+from ._own import read_own
 
 _CLASSES = 10
 _DIGITS_TEST = 500
@@ -56,12 +57,15 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
 
     - `"digits"`: 8 x 8 pixels, 17 grey levels, 1,297 training and 500 test examples; comes with scikit-learn,
       works offline. Which example is in which part is fixed: a stratified split with `random_state=0`.
+    - a path that ends in `.npz`: a set of one's own, arrays x_train, y_train, x_test, y_test (or x and y, every fifth
+      sample of which is for the test): a sample per row, of any shape, floats from -1 to 1 or bytes of pixels; classes
+      are integers from 0.
     - `"mnist"`, `"fashion_mnist"`: 28 x 28 pixels, 256 grey levels, 60,000 and 10,000 examples, as published
       (12 MB and 31 MB). Looked for in `$QSYNAPSE_DATA/mnist/` or `$QSYNAPSE_DATA/fashion_mnist/`, then in the
       user's cache, into which they are downloaded, with their sha256 checked, when they are not there.
 
     Args:
-        name: the data set; `"fashion-mnist"` and `"fashion"` are understood too.
+        name: the data set, or the path of one's own; `"fashion-mnist"` and `"fashion"` are understood too.
         folder: where the four idx files (`train-images-idx3-ubyte.gz`, ...) of an MNIST-like set lie, the
             only place then looked at. Files of your own in this format are welcome, here and in
             `$QSYNAPSE_DATA`: any number and size of images, classes 0 to 9. Not used by `"digits"`.
@@ -78,10 +82,15 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
         DatasetUnavailable: the files are nowhere to be found and the download failed; the message says which
             files to fetch from where and where to put them.
     """
-    name = _known(name)
+    own = Path(name) if str(name).lower().endswith(".npz") else None
+    name = str(name) if own is not None else _known(name)
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or operator.index(seed) < 0:
         raise ValueError(f"Argument `seed` must be a non-negative integer, but got {seed!r}.")
-    data = _digits() if name == "digits" else _idx_images(name, _files.locate(name, folder))
+    if own is not None:
+        *arrays, shape = read_own(own)
+        data = Dataset(name, *arrays, image_shape=shape, n_classes=int(arrays[1].max()) + 1)
+    else:
+        data = _digits() if name == "digits" else _idx_images(name, _files.locate(name, folder))
     if seed == 0:
         return data
     order = np.random.default_rng(seed).permutation(len(data.y_train))
@@ -96,7 +105,7 @@ def _known(name: str) -> str:
     close = difflib.get_close_matches(plain.lower(), _NAMES, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     known = ", ".join(repr(n) for n in _NAMES)
-    raise ValueError(f"Argument `name` must be one of {known}, but got {name!r}.{hint}")
+    raise ValueError(f"Argument `name` must be one of {known}, or an .npz file, but got {name!r}.{hint}")
 
 
 def _digits() -> Dataset:
@@ -104,8 +113,9 @@ def _digits() -> Dataset:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    x, y = (np.asarray(part) for part in load_digits(return_X_y=True))
-    x, y = (x / 16).astype(np.float32), y.astype(np.int32)  # 16: pixels count the dots of a 4 x 4 block
+    x, y = load_digits(return_X_y=True)
+    # Pixels count the dots of a 4 x 4 block.
+    x, y = (np.asarray(x) / 16).astype(np.float32), np.asarray(y, np.int32)
     parts = train_test_split(np.arange(len(y)), test_size=_DIGITS_TEST, stratify=y, random_state=_DIGITS_SPLIT_SEED)
     train, test = (np.asarray(part) for part in parts)
     return Dataset("digits", x[train], y[train], x[test], y[test], image_shape=(8, 8))

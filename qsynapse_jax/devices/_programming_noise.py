@@ -11,7 +11,8 @@ from qsynapse_jax._fields import Model, Numbers, Rule, Scalar, check, non_negati
 class ProgrammingNoise(Model):
     """Conductances of an array around their targets: g + sigma(g) xi, sigma a polynomial of g/g_unit.
 
-    No device and no pulses, but what was found after them: for networks on arrays of which more is not known.
+    No device and no pulses, but what was found after them: for networks on arrays of which more is not known. A `Tile`
+    takes it in place of a device.
 
     Args:
         coefficients: of sigma in ascending powers of g/g_unit [S].

@@ -12,12 +12,16 @@ from qsynapse_jax.programming._bias import AbstractBias as AbstractBias
 from qsynapse_jax.programming._bias import GateBias as GateBias
 from qsynapse_jax.programming._bias import HalfBias as HalfBias
 from qsynapse_jax.programming._bias import ThirdBias as ThirdBias
+from qsynapse_jax.programming._columns import ColumnWrite as ColumnWrite
+from qsynapse_jax.programming._columns import write_columns as write_columns
 from qsynapse_jax.programming._compensate import Compensated as Compensated
 from qsynapse_jax.programming._compensate import compensate as compensate
 from qsynapse_jax.programming._denoise import Denoise as Denoise
 from qsynapse_jax.programming._denoise import distinguishable_levels as distinguishable_levels
 from qsynapse_jax.programming._patterns import PatternReads as PatternReads
 from qsynapse_jax.programming._patterns import verify_reads as verify_reads
+from qsynapse_jax.programming._residual import Residual as Residual
+from qsynapse_jax.programming._residual import residual as residual
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting

@@ -79,6 +79,9 @@ class AbstractScheme(Model):
             least: the lowest level [S], which has no lower bound: a device below it is as good.
         """
 
+    def check(self, device: Any, bands: Bands) -> None:
+        """Raises a `ValueError` where bands that are known are such that no device can end in them."""
+
     @abstractmethod
     def write(
         self, device: Any, state: Any, bands: Bands, *, key: jax.Array, progress: Progress | None = None

@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax._checks import is_concrete
+from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import Rule, Scalar, as_whole, checked, non_negative, positive, quantity, real, whole
 from qsynapse_jax.devices import AbstractFluctuating, Pulse, demand
 from qsynapse_jax.programming._base import SAME, Bands, Decision, Reading, is_least
@@ -56,8 +57,8 @@ class Denoise(AbstractVerifying):
 
     Reads of one round are one pass over the array, so those of one device are a pass apart. Traps slower than that
     (256 rows of 10 us: 3 ms) show in a measurement for what they do in `reads` passes; the package's devices give every
-    read at a moment of its own, which is how it is after long enough. Writing does not disturb the neighbours here:
-    `half_selected` adds what they suffer. The trace counts denoising pulses with those of their polarity.
+    read at a moment of its own, which is how it is after long enough. What neighbours suffer is
+    `program`'s argument `half_selects`. The trace counts denoising pulses with those of their polarity.
 
     On 256 x 256 `TelegraphFilament()` and random ones of 2,048 levels all cells were a success (one seed), with 9
     pulses and 98 reads on the mean. Of raw reads afterwards 99.98 % lay within +-1 uS; 6 sigma were above 2 uS in
@@ -97,31 +98,60 @@ class Denoise(AbstractVerifying):
     erase_pulses: int = whole(1, default=100)
 
     def bands(self, device: AbstractFluctuating, target: Float[Array, "*shape"], step: Any, least: Any) -> Bands:
-        bands = super().bands(device, target, step, least)
-        if is_concrete(device, target, step, least):
+        if is_concrete(device, target, step, least, self):
+            bands = super().bands(device, target, step, least)
             self._check(device, np.asarray(target), np.asarray(is_least(target, least)), bands)
-        return bands
+            return bands
+        below = (target < device.g_min * (1 - SAME)) & ~is_least(target, least)
+        outside = below | (target > device.g_max * (1 + SAME))
+        message = "Argument `target` must lie in the window of the device, g_min to g_max; scale the targets into it."
+        return super().bands(device, eqx.error_if(target, outside, message), step, least)
 
     def _check(self, device: AbstractFluctuating, target: Any, below: Any, bands: Bands) -> None:
-        """Refuses targets outside of the window, and bands that heat alone fills."""
-        g_min, g_max = float(device.g_min), float(device.g_max)
+        """Refuses targets outside of the window, and levels whose bands heat alone fills."""
+        g_min, g_max = _window(device)
         outside = ((target < g_min * (1 - SAME)) & ~below) | (target > g_max * (1 + SAME))
         if outside.any():
             raise ValueError(
                 f"Argument `target` must lie in the window of the device, {quantity(g_min, 'S')} to "
-                f"{quantity(g_max, 'S')}, but holds {quantity(float(target[outside][0]), 'S')}; only the lowest level, "
-                "`least`, may lie below."
+                f"{quantity(g_max, 'S')}, but holds {quantity(float(target[outside][0]), 'S')}; scale the targets into "
+                "it. Only the lowest level, `least`, may lie below."
             )
-        noise = float(self.separation) * np.asarray(device.read_noise(jnp.asarray(target)))
-        narrow = noise > np.asarray(bands.high - bands.low)
-        if narrow.any():
-            at_best = noise.max() / (2 * float(self.tolerance))
+        noise, is_narrow = self._needed(device, target, bands)
+        if is_narrow.any():
+            at_best = float(noise.max()) / (2 * float(self.tolerance))
             levels = 1 + int((g_max - g_min) / at_best)
             raise ValueError(
                 f"Argument `step` must be at least {quantity(at_best, 'S')}: {float(self.separation):g} standard "
                 f"deviations of read noise do not fit into a band of {float(self.tolerance):g} steps to both sides. "
                 f"Read longer, widen `tolerance`, or take at most {levels} levels."
             )
+
+    def check(self, device: AbstractFluctuating, bands: Bands) -> None:
+        if not is_concrete(device, bands, self):
+            return
+        low, high = (np.asarray(bound) for bound in bands)
+        g_min, g_max = _window(device)
+        outside = (high < g_min * (1 - SAME)) | (low > g_max * (1 + SAME))
+        if outside.any():
+            band = " to ".join(quantity(float(bound[outside][0]), "S") for bound in (low, high))
+            raise ValueError(
+                f"Arguments `low` and `high` must meet the window of the device, {quantity(g_min, 'S')} to "
+                f"{quantity(g_max, 'S')}, but a band is {band}; scale the bands into it."
+            )
+        closed = np.isfinite(high)
+        noise, is_narrow = self._needed(device, np.where(closed, (low + high) / 2, g_max), bands)
+        if is_narrow.any():
+            raise ValueError(
+                f"Arguments `low` and `high` must be at least {quantity(float(noise[is_narrow].max()), 'S')} apart: "
+                f"{float(self.separation):g} standard deviations of read noise do not fit between. Read longer, or "
+                "widen the bands."
+            )
+
+    def _needed(self, device: AbstractFluctuating, g: Any, bands: Bands) -> tuple[Any, Any]:
+        """Width that read noise at `g` asks of a band [S], and which bands have less."""
+        noise = float(self.separation) * np.asarray(device.read_noise(jnp.asarray(g)))
+        return noise, noise > np.asarray(bands.high - bands.low)
 
     def start(self, device: AbstractFluctuating, low: Float[Array, " n"], high: Float[Array, " n"]) -> _Memory:
         none, zero, no = jnp.zeros(low.shape, jnp.int32), jnp.zeros_like(low), jnp.zeros(low.shape, bool)
@@ -195,6 +225,10 @@ class Denoise(AbstractVerifying):
         return device.set_pulse(step, g).where(way > 0, device.reset_pulse(step, g))
 
 
+def _window(device: AbstractFluctuating) -> tuple[float, float]:
+    return float(device.g_min), float(device.g_max)
+
+
 def _scale(reading: Reading) -> tuple[Array, Array]:
     """Middle and half width of bands; a bound and itself where there is only one."""
     closed = (reading.low > 0) & jnp.isfinite(reading.high)
@@ -204,12 +238,12 @@ def _scale(reading: Reading) -> tuple[Array, Array]:
 
 def distinguishable_levels(
     device: AbstractFluctuating,
-    state: Any,
+    state: Any = None,
     *,
-    key: jax.Array,
+    key: jax.Array | None = None,
     separation: Any = 6.0,
     share: Any = 0.999,
-    reads: int = 64,
+    reads: int | Float[Array, " n *shape"] = 64,
 ) -> tuple[int, Float[Array, "*shape"]]:
     """How many levels devices as they are can keep apart, and the fluctuation that says so.
 
@@ -217,25 +251,34 @@ def distinguishable_levels(
 
     Args:
         device: what is read; anything with a window.
-        state: of the devices.
-        key: random key of the reads.
+        state: of the devices, and
+        key: random key of their reads; not needed where these are given.
         separation: standard deviations from level to level.
         share: of the devices, between 0 and 1.
-        reads: per device. Static.
+        reads: per device; or the reads [S], shape (n, *shape). A number is static.
 
     Returns:
         Number of levels, and standard deviation of the reads of every device [S].
+
+    Raises:
+        ValueError: a device that has no window; fewer than two reads; neither reads nor a key for them.
     """
     demand(device, AbstractFluctuating, "`distinguishable_levels`")
-    reads = as_whole(reads, "reads", 2)
+    given = None if isinstance(reads, int) else as_floating(reads, "reads")
+    number = as_whole(reads if given is None else len(given), "reads", 2)
+    if given is None and key is None:
+        raise ValueError("Argument `key` must be given for reads that are still to be taken, and `state` with it.")
     separation, share = checked(separation, "separation", "", positive), checked(share, "share", "", _PART)
-    sigma = _deviation(device, state, key, reads=reads)
+    # From the first read, see `_deviation`.
+    sigma = (
+        _deviation(device, state, key, reads=number) if given is None else jnp.std(given - given[:1], axis=0, ddof=1)
+    )
     window = device.g_max - device.g_min
     return 1 + int(window / (separation * jnp.quantile(sigma, share))), sigma
 
 
 @partial(jax.jit, static_argnames="reads")
-def _deviation(device: AbstractFluctuating, state: Any, key: jax.Array, *, reads: int) -> Array:
+def _deviation(device: AbstractFluctuating, state: Any, key: Any, *, reads: int) -> Array:
     first = device.read(state, key=key)
 
     def add(sums: tuple[Array, Array], key: jax.Array) -> tuple[tuple[Array, Array], None]:

@@ -85,22 +85,46 @@ def verify_reads(
     repeats = as_whole(repeats, "repeats", 1)
     if patterns not in ("hadamard", "one-hot"):
         raise ValueError(f'Argument `patterns` must be "hadamard" or "one-hot", but is {patterns!r}.')
-    size = len(g)
-    signs = _hadamard(size, g.dtype) if patterns == "hadamard" else jnp.eye(size, dtype=g.dtype)
+    signs = voltages(patterns, len(g), g.dtype)
     acts = g if wires is None else effective_conductance(g, wires)
-    first, second = jax.random.split(key)
-    # The mean over repeats of what differs from read to read.
-    sigma = (noise / repeats**0.5).astype(g.dtype)
-    read = jnp.matmul(signs, acts, precision=lax.Precision.HIGHEST)
-    read += sigma * jax.random.normal(first, read.shape, g.dtype)
-    read += offset.astype(g.dtype) * jax.random.normal(second, (1, g.shape[1]), g.dtype)
-    driven = jnp.sum(jnp.abs(signs), axis=0)  # reads of each word line
-    effective = jnp.matmul(signs.T, read, precision=lax.Precision.HIGHEST) / driven[:, None]
+    effective = decoded(signs, currents(signs, acts, noise, offset, key, repeats=repeats))
     found = effective if wires is None else compensate(jnp.maximum(effective, 0), wires).g
-    times = jnp.broadcast_to(repeats * driven[:, None], g.shape)
+    times = jnp.broadcast_to(repeats * reads_of_lines(signs)[:, None], g.shape)
     spent = Trace.of_read(t_read.astype(g.dtype), (v_read**2 * t_read).astype(g.dtype) * g)
     trace = jax.tree.map(lambda x: x if x.dtype == bool else x * times.astype(x.dtype), spent)
     return PatternReads(found, effective, trace)
+
+
+def voltages(patterns: str, size: int, dtype: Any) -> Float[Array, "n wl"]:
+    """Voltages of the word lines over the amplitude of a read, pattern by pattern."""
+    return jnp.eye(size, dtype=dtype) if patterns == "one-hot" else _hadamard(size, dtype)
+
+
+def currents(
+    signs: Float[Array, "n wl"],
+    acts: Float[Array, "wl bl"],
+    noise: Array,
+    offset: Array,
+    key: jax.Array,
+    *,
+    repeats: int,
+) -> Float[Array, "n bl"]:
+    """What is read of every pattern, over the amplitude [S]: the mean over its repeats."""
+    first, second = jax.random.split(key)
+    read = jnp.matmul(signs, acts, precision=lax.Precision.HIGHEST)
+    # Repeats divide what differs from read to read, and nothing else.
+    read += (noise / repeats**0.5).astype(acts.dtype) * jax.random.normal(first, read.shape, acts.dtype)
+    return read + offset.astype(acts.dtype) * jax.random.normal(second, (1, acts.shape[1]), acts.dtype)
+
+
+def decoded(signs: Float[Array, "n wl"], read: Float[Array, "n bl"]) -> Float[Array, "wl bl"]:
+    """The inverse transform of what was read."""
+    return jnp.matmul(signs.T, read, precision=lax.Precision.HIGHEST) / reads_of_lines(signs)[:, None]
+
+
+def reads_of_lines(signs: Float[Array, "n wl"]) -> Float[Array, " wl"]:
+    """In how many patterns each word line is driven."""
+    return jnp.sum(jnp.abs(signs), axis=0)
 
 
 def _hadamard(size: int, dtype: Any) -> Float[Array, " n wl"]:

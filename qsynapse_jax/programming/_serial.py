@@ -40,7 +40,8 @@ def half_selected(
     Each pulse of a cell is half a pulse for all others of its word line and of its bit line. They receive them here
     after the write, all at once and each at the voltage of `up` or `down`, which should be the largest of the write for
     a bound from above. Wires are ideal; `drive` writes through them. `GateBias` spares all. To repair what they did,
-    `program` again, which reads every cell and pulses few, until what is disturbed in between is nothing.
+    `program` again, which reads every cell and pulses few, until what is disturbed in between is nothing. `program`
+    with `half_selects` lets them suffer it while the write goes on.
 
     Args:
         device: what the cells are.
@@ -74,6 +75,55 @@ def _half_selected(
         state = device.disturb(state, Exposure(bias.half.astype(dtype), bias.width.astype(dtype), count), key=k)
         changes.append(device.conductance(state) - before)
     return state, Disturbance(*counts, *changes)
+
+
+class HalfSelects(eqx.Module):
+    """Half-selects of a write that goes on, pass by pass over the array, each of which pulses every cell once at most.
+
+    A cell suffers the pulses of a pass before its next read: whatever part of them came before its own.
+
+    Args:
+        biases: of pulses up and down.
+        rows: pulses up and down of all cells of each word line until now; numbers of lines are data and not shapes, so
+            that there are as many places as there are cells.
+        columns: of each bit line, likewise.
+    """
+
+    biases: tuple[AbstractBias, AbstractBias]
+    rows: tuple[Int[Array, " n"], ...]
+    columns: tuple[Int[Array, " n"], ...]
+
+    @classmethod
+    def none(cls, biases: tuple[AbstractBias, AbstractBias], cells: int) -> "HalfSelects":
+        """Before the first pulse of an array of `cells`."""
+        zeros = (jnp.zeros(cells, jnp.int32),) * 2
+        return cls(biases, zeros, zeros)
+
+    def add(
+        self, row: Int[Array, " k"], column: Int[Array, " k"], pulses: tuple[Int[Array, " k"], ...]
+    ) -> "HalfSelects":
+        """Also those of a pass: `pulses` up and down of the cells at `row` and `column`."""
+        rows = tuple(line.at[row].add(count) for line, count in zip(self.rows, pulses, strict=True))
+        columns = tuple(line.at[column].add(count) for line, count in zip(self.columns, pulses, strict=True))
+        return HalfSelects(self.biases, rows, columns)
+
+    def suffer(
+        self,
+        device: AbstractDriven,
+        state: Any,
+        place: tuple[Int[Array, " k"], Int[Array, " k"]],
+        trace: Trace,
+        before: Any,
+        key: jax.Array,
+    ) -> tuple[Any, Any]:
+        """State of cells at `place` after all pulses of their crosses but `before`; and all of them, up and down."""
+        now = []
+        for k, (bias, own) in enumerate(zip(self.biases, (trace.sets, trace.resets), strict=True)):
+            count = self.rows[k][place[0]] + self.columns[k][place[1]] - 2 * own
+            half, width = bias.half.astype(trace.time.dtype), bias.width.astype(trace.time.dtype)
+            state = device.disturb(state, Exposure(half, width, count - before[k]), key=jax.random.fold_in(key, k))
+            now.append(count)
+        return state, tuple(now)
 
 
 def _beside(pulses: Int[Array, "wl bl"]) -> Int[Array, "wl bl"]:

@@ -15,6 +15,8 @@ from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Scalar, quantity
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, Pulse, Trace
 from qsynapse_jax.programming._base import AbstractScheme, Bands, Decision, Progress, Reading, is_least
+from qsynapse_jax.programming._bias import AbstractBias
+from qsynapse_jax.programming._serial import HalfSelects
 
 # Cells that still need pulses are gathered into a buffer of a quarter of the width whenever they fit there. Each width
 # is compiled once more, so fewer of them compile faster; below the smallest the work is not worth another one.
@@ -68,7 +70,14 @@ class AbstractVerifying(AbstractScheme):
         return Bands(jnp.where(is_least(target, least), 0, target - half), target + half)
 
     def write(
-        self, device: Any, state: Any, bands: Bands, *, key: jax.Array, progress: Progress | None = None
+        self,
+        device: Any,
+        state: Any,
+        bands: Bands,
+        *,
+        key: jax.Array,
+        progress: Progress | None = None,
+        half_selects: tuple[AbstractBias, AbstractBias] | None = None,
     ) -> tuple[Any, Trace]:
         shape = bands.low.shape
         limits = jnp.asarray((self.max_pulses, self.erase_pulses), jnp.int32)
@@ -78,7 +87,7 @@ class AbstractVerifying(AbstractScheme):
         # Numbers without a type of their own would compile again too.
         bands = jax.tree.map(lambda bound: jax.lax.convert_element_type(bound, bound.dtype), bands)
         state, bands = jax.tree.map(jnp.ravel, (state, bands))
-        state, trace = _rounds(device, scheme, state, bands, limits, size, key, progress)
+        state, trace = _rounds(device, scheme, state, bands, limits, size, key, progress, half_selects)
         return jax.tree.map(lambda leaf: leaf.reshape(shape), (state, trace))
 
 
@@ -103,9 +112,16 @@ class _Work(eqx.Module):
     active: Bool[Array, " n"]
     success: Bool[Array, " n"]
     trace: Trace
+    suffered: tuple[Int[Array, " n"], ...] | None
 
 
-_Carry = tuple[_Work, Int[Array, ""]]  # and the number of the round
+class _Carry(eqx.Module):
+    """From round to round: `left` are the cells that are not in their bands; `beside`, what these do to each other."""
+
+    work: _Work
+    number: Int[Array, ""]
+    left: Int[Array, ""]
+    beside: HalfSelects | None
 
 
 @eqx.filter_jit
@@ -118,6 +134,7 @@ def _rounds(
     size: Int[Array, " 2"],
     key: jax.Array,
     progress: Progress | None,
+    biases: tuple[AbstractBias, AbstractBias] | None,
 ) -> tuple[Any, Trace]:
     dtype = device.conductance(state).dtype
     low, high = (bound.astype(dtype) for bound in bands)
@@ -131,34 +148,53 @@ def _rounds(
         active=jnp.ones(cells, bool),
         success=jnp.zeros(cells, bool),
         trace=Trace.zeros((cells,), dtype),
+        suffered=None if biases is None else (jnp.zeros(cells, jnp.int32),) * 2,
     )
 
+    def exposed(work: _Work, beside: HalfSelects, key: jax.Array) -> _Work:
+        """All that cells were half-selected since it was last asked for."""
+        place = work.place // size[1] % size[0], work.place % size[1]
+        state, suffered = beside.suffer(device, work.state, place, work.trace, work.suffered, key)
+        return replace(work, state=state, suffered=suffered)
+
     def round_of(carry: _Carry) -> _Carry:
-        work, number = carry
-        work = _round(device, scheme, work, limits, size, jax.random.fold_in(key, number))
+        before, number, beside = carry.work, carry.number, carry.beside
+        of_round = jax.random.fold_in(key, number)
+        if beside is not None:
+            before = exposed(before, beside, jax.random.fold_in(of_round, 1))
+        work = _round(device, scheme, before, limits, size, of_round)
+        if beside is not None:
+            pulses = work.trace.sets - before.trace.sets, work.trace.resets - before.trace.resets
+            beside = beside.add(work.place // size[1] % size[0], work.place % size[1], pulses)
+        left = carry.left - jnp.sum(work.success & ~before.success, dtype=jnp.int32)
         if progress is not None:
-            tell, left = progress.tell, jnp.sum(work.active)
+            tell = progress.tell
             told = partial(jax.debug.callback, lambda rounds, cells: tell(int(rounds), int(cells)), number, left)
             jax.lax.cond(number % progress.every == 0, told, lambda: None)
-        return work, number + 1
+        return _Carry(work, number + 1, left, beside)
 
-    work, _ = _shrinking(round_of, (work, jnp.asarray(0, jnp.int32)))
+    beside = None if biases is None else HalfSelects.none(biases, cells)
+    end = _shrinking(round_of, _Carry(work, jnp.asarray(0, jnp.int32), jnp.asarray(cells, jnp.int32), beside))
+    work = end.work
+    if end.beside is not None:
+        # Those that were done early did not suffer the rest yet.
+        work = exposed(work, end.beside, jax.random.fold_in(key, 2**31 - 1))
     return work.state, replace(work.trace, success=work.success)
 
 
 def _shrinking(round_of: Callable[[_Carry], _Carry], carry: _Carry) -> _Carry:
     """Rounds in this width until the cells left fit the next, those in the next, and everything back in its place."""
-    size = carry[0].place.size
+    size = carry.work.place.size
     fits = -(-size // _SHRINK) if size > _NARROWEST * _SHRINK else 0
-    work, number = jax.lax.while_loop(lambda carry: jnp.sum(carry[0].active) > fits, round_of, carry)
+    carry = jax.lax.while_loop(lambda carry: jnp.sum(carry.work.active) > fits, round_of, carry)
     if not fits:
-        return work, number
+        return carry
     # Free places of the buffer hold cells that are done: they are not pulsed, and go back to nowhere.
-    places = jnp.nonzero(work.active, size=fits, fill_value=size)[0]
-    part = jax.tree.map(lambda leaf: leaf[jnp.minimum(places, size - 1)], work)
-    part, number = _shrinking(round_of, (replace(part, active=places < size), number))
-    whole = jax.tree.map(lambda leaf, new: leaf.at[places].set(new, mode="drop"), work, part)
-    return whole, number
+    places = jnp.nonzero(carry.work.active, size=fits, fill_value=size)[0]
+    part = jax.tree.map(lambda leaf: leaf[jnp.minimum(places, size - 1)], carry.work)
+    end = _shrinking(round_of, replace(carry, work=replace(part, active=places < size)))
+    whole = jax.tree.map(lambda leaf, new: leaf.at[places].set(new, mode="drop"), carry.work, end.work)
+    return replace(end, work=whole)
 
 
 def _round(

@@ -11,8 +11,11 @@ from jaxtyping import Array, Float
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import as_whole, check, non_negative_or_infinite
 from qsynapse_jax.devices import AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
+from qsynapse_jax.programming._array import check_polarities
 from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress
+from qsynapse_jax.programming._bias import AbstractBias
 from qsynapse_jax.programming._schemes import RangeAdapting, SinglePulse
+from qsynapse_jax.programming._verify import AbstractVerifying
 
 # Lower and upper ends of the bands [ohm]; the lowest band has no lower end, the highest no upper one. [S] data files of
 # github.com/akashlevy/RRAM-RADAR-Tuning.
@@ -47,6 +50,7 @@ def program(
     least: Any,
     key: jax.Array,
     progress: Callable[[int, int], None] | None = None,
+    half_selects: tuple[AbstractBias, AbstractBias] | None = None,
 ) -> tuple[Any, Trace]:
     """Writes devices to conductances.
 
@@ -58,14 +62,19 @@ def program(
         step: distance of neighboring levels [S], one number or one per device.
         least: the lowest level [S], likewise. A device below it is as good; of a switch it means off.
         key: random key of the device's noise.
-        progress: called with the number of rounds and of devices not done. Static.
+        progress: called with the number of rounds, and of devices that are not in their bands (or never will be).
+            Static.
+        half_selects: biases of pulses up and down where the devices are an array (wl, bl) whose cells are written one
+            after another: every pulse of a cell is one of `half` the voltage for the others of its word line and of its
+            bit line, which suffer it during the write. Only of schemes that verify. Wires are ideal.
 
     Returns:
-        The new state, and pulses, time, energy and success device by device.
+        The new state, and pulses, time, energy and success device by device. With `half_selects` a cell that was a
+        success by its last read has suffered what came after it: `program` again, until nothing is pulsed.
 
     Raises:
         ValueError: a device that cannot do what the scheme asks; a target of another shape, one that is negative or
-            no number, or one that the device cannot reach.
+            no number, or one that the device cannot reach; half-selects of no array, or of other polarities.
     """
     demand(device, scheme.demands, f"`{type(scheme).__name__}`")
     check(target, "target", "S", non_negative_or_infinite)
@@ -74,7 +83,16 @@ def program(
     if target.shape != shape:
         raise ValueError(f"Argument `target` must have the shape {shape} of the devices, but has shape {target.shape}.")
     bands = scheme.bands(device, target, step, least)
-    return scheme.write(device, state, bands, key=key, progress=progress and Progress(progress, 10))
+    told = progress and Progress(progress, 10)
+    if half_selects is None:
+        return scheme.write(device, state, bands, key=key, progress=told)
+    if not isinstance(scheme, AbstractVerifying) or len(shape) != 2:
+        raise ValueError(
+            "Argument `half_selects` is for schemes that verify, on devices in an array (wl, bl), but the scheme is "
+            f"`{type(scheme).__name__}` and the devices have shape {shape}; `drive` writes an array in one pulse."
+        )
+    check_polarities(*half_selects)
+    return scheme.write(device, state, bands, key=key, progress=told, half_selects=half_selects)
 
 
 def write_verify(
@@ -100,11 +118,12 @@ def write_verify(
         high: largest conductance of each device [S], likewise; infinity is no bound.
         scheme: chooses the pulses, and owns the most of them.
         key: random key of the device's noise.
-        progress: called with the number of rounds and of devices not done. Static.
+        progress: called with the number of rounds, and of devices that are not in their bands. Static.
         progress_every: rounds from one call to the next. Static.
 
     Raises:
-        ValueError: a device that cannot do what the scheme asks; bands that are empty or of another shape.
+        ValueError: a device that cannot do what the scheme asks; bands that are empty, of another shape, or such that
+            the device can never be in them by its noise or its window.
     """
     demand(device, scheme.demands, f"`{type(scheme).__name__}`")
     shape, bounds = _shape(state), []
@@ -119,6 +138,7 @@ def write_verify(
     if is_concrete(low, high) and not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError("Argument `low` must be below `high` for every device, but some band is empty.")
     every = as_whole(progress_every, "progress_every", 1)
+    scheme.check(device, Bands(*bounds))
     return scheme.write(device, state, Bands(*bounds), key=key, progress=progress and Progress(progress, every))
 
 

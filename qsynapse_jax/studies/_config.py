@@ -1,10 +1,12 @@
 """What can be set in the studies, and what it means in ohm and siemens."""
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,10 @@ class NetworkConfig:
     """Train one network four ways: float, quantized with ideal wires, deployed on wires, through the circuit."""
 
     dataset: str = "digits"
-    """digits (offline), mnist or fashion_mnist."""
+    """digits (offline), mnist, fashion_mnist, or an .npz file of one's own: arrays x_train, y_train, x_test and y_test,
+    inputs from -1 to 1 or bytes of pixels, classes from 0."""
     hidden: tuple[int, ...] | None = None
-    """Hidden layer sizes; 64 for digits and 256 for the larger sets where not given."""
+    """Hidden layer sizes; 64 for digits and one's own data and 256 for the larger sets where not given."""
     cell: CellConfig = field(default_factory=CellConfig)
     tile_shape: tuple[int, ...] = (64, 64)
     """Word lines and bit lines of a tile; one number is a square tile."""
@@ -58,10 +61,10 @@ class NetworkConfig:
     r_bit: float | None = None
     """Bit-line segment, where it differs from r_wire [ohm]."""
     epochs: int | None = None
-    """Passes over the training set, for each network that is trained; 25 for digits and 4 for the larger sets where
-    not given."""
+    """Passes over the training set, for each network that is trained; 4 for mnist and fashion_mnist and 25 for
+    others where not given."""
     batch_size: int | None = None
-    """Samples per step; 64 for digits and 1024 for the larger sets where not given."""
+    """Samples per step; 1024 for mnist and fashion_mnist and 64 for others where not given."""
     learning_rate: float = 1e-2
     """Adam's learning rate at the start, on master weights in [-1, 1]; the float network has the same."""
     refresh: str = "follow"
@@ -119,7 +122,7 @@ class NetworkConfig:
     def _given(self, value: Any, *, digits: Any, larger: Any) -> Any:
         if value is not None:
             return value
-        return digits if self.dataset == "digits" else larger
+        return larger if is_large(self.dataset) else digits
 
     def follow(self) -> Follow | str:
         """How circuits are trained through."""
@@ -275,6 +278,11 @@ class CodesignConfig:
         ]
 
 
+def is_large(dataset: str) -> bool:
+    """Whether a set has tens of thousands of samples, for which other sizes suit."""
+    return dataset.replace("-", "_") in ("mnist", "fashion_mnist", "fashion")
+
+
 def check_sizes(hidden: tuple[int, ...]) -> None:
     """Layers hold at least one unit each."""
     if min(hidden, default=1) < 1:
@@ -283,30 +291,48 @@ def check_sizes(hidden: tuple[int, ...]) -> None:
 
 def read_config(kind: type, content: Any, path: Path) -> Any:
     """A configuration from the JSON values of a record at `path`, or a `ValueError` that names the setting."""
+    return _read(kind, content, path, {})
+
+
+def read_settings(kind: type, content: Any, path: Path) -> Any:
+    """A configuration from some of its settings, as in a file that a person wrote; the others are the defaults.
+
+    Raises:
+        ValueError: a setting that is not there, with the nearest that is, or one that cannot be.
+    """
+    return _read(kind, content, path, {one.name: one for one in dataclasses.fields(kind)})
+
+
+def _read(kind: type, content: Any, path: Path, defaults: Mapping[str, Any]) -> Any:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no configuration: {content!r:.60} is no object.")
     hints = typing.get_type_hints(kind)
-    if odd := sorted(content.keys() ^ hints.keys()):
-        raise ValueError(f"{path} holds no configuration of this study: `{odd[0]}` is unknown or missing.")
-    values = {name: _read_value(hint, content[name], name, path) for name, hint in hints.items()}
+    odd = sorted(content.keys() - hints.keys()) or sorted(hints.keys() - content.keys() - defaults.keys())
+    if odd:
+        close = difflib.get_close_matches(odd[0], hints, n=1) if odd[0] in content else []
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        raise ValueError(f"{path} holds no configuration of this study: `{odd[0]}` is unknown or missing.{hint}")
+    some = bool(defaults)
+    values = {name: _read_value(hints[name], content[name], name, path, some=some) for name in content}
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds a configuration that cannot be: {error}") from None
 
 
-def _read_value(hint: Any, value: Any, name: str, path: Path) -> Any:
+def _read_value(hint: Any, value: Any, name: str, path: Path, *, some: bool) -> Any:
     if dataclasses.is_dataclass(hint):
-        return read_config(typing.cast(type, hint), value, path)
+        return (read_settings if some else read_config)(typing.cast(type, hint), value, path)
     if isinstance(hint, types.UnionType):
         if value is None:
             return None
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     if typing.get_origin(hint) is tuple and isinstance(value, list):
-        return tuple(_read_value(typing.get_args(hint)[0], part, name, path) for part in value)
+        return tuple(_read_value(typing.get_args(hint)[0], part, name, path, some=some) for part in value)
     if hint is float and value in ("inf", "-inf", "nan"):
         return float(value)
     wanted = (int, float) if hint is float else hint
     if not isinstance(wanted, type | tuple) or not isinstance(value, wanted) or isinstance(value, bool):
         raise ValueError(f"{path} holds a configuration that cannot be: `{name}` is {value!r:.60}.")
-    return value
+    # A whole number is one, too: "2" of a person, "2.0" of a record.
+    return float(value) if hint is float else value

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from qsynapse_jax._fields import quantity
 from qsynapse_jax.crossbar import Wires
-from qsynapse_jax.studies._config import check_sizes
+from qsynapse_jax.studies._config import check_sizes, is_large
 from qsynapse_jax.studies._in_place import RULES, InPlaceRule, build_device, known
 from qsynapse_jax.tile import Tile, analog
 from qsynapse_jax.training import Decaying, rules, sgd
@@ -31,13 +31,14 @@ class InsituConfig:
     cmo-hfox-skewed, cmo-hfox-symmetric, mo-tiox, reram-es, reram-sb, reram-array-om, reram-array-hfo2, ecram,
     capacitor, gokmen-vlasov, idealized), or a .csv file of measured conductance against pulse number."""
     dataset: str = "digits"
-    """digits (offline), mnist or fashion."""
+    """digits (offline), mnist, fashion_mnist, or an .npz file of one's own: arrays x_train, y_train, x_test and y_test,
+    inputs from -1 to 1 or bytes of pixels, classes from 0."""
     hidden: tuple[int, ...] | None = None
-    """Hidden layer sizes; 32 for digits and 256 128 for the larger sets where not given."""
+    """Hidden layer sizes; 256 128 for mnist and fashion_mnist and 32 for others where not given."""
     activation: str = "relu"
     """Between the layers: relu or sigmoid."""
     epochs: int | None = None
-    """Passes over the training set; 10 for digits and 3 for the larger sets where not given."""
+    """Passes over the training set; 3 for mnist and fashion_mnist and 10 for others where not given."""
     batch_size: int = 1
     """Samples that are read before the arrays are pulsed for each of them."""
     learning_rate: float = 0.05
@@ -119,12 +120,12 @@ class InsituConfig:
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
         """Hidden layer sizes, those that suit the data set where none were given."""
-        return self.hidden if self.hidden is not None else ((32,) if self.dataset == "digits" else (256, 128))
+        return self.hidden if self.hidden is not None else ((256, 128) if is_large(self.dataset) else (32,))
 
     @property
     def passes(self) -> int:
         """Epochs, likewise."""
-        return self.epochs if self.epochs is not None else (10 if self.dataset == "digits" else 3)
+        return self.epochs if self.epochs is not None else (3 if is_large(self.dataset) else 10)
 
     @property
     def array_gains(self) -> tuple[float, ...]:

@@ -24,8 +24,8 @@ class Progress:
     def step(self, number: int, loss: float | None = None) -> None:
         """Of this stage `number` steps are done; `loss` is what the last one found."""
 
-    def measured(self, what: str, loss: float, metric: str = "") -> None:
-        """The stage has come to a point worth a line, e.g. "epoch 3", a loss, "test 97.40 %"."""
+    def measured(self, what: str, loss: float | None, metric: str = "") -> None:
+        """The stage has come to a point worth a line, e.g. "epoch 3", a loss if it has one, "test 97.40 %"."""
 
 
 def train(

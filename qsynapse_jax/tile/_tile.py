@@ -13,11 +13,13 @@ from qsynapse_jax._checks import as_floating
 from qsynapse_jax._fields import Model, Scalar, as_whole, check, checked, kelvin, non_negative, positive, real
 from qsynapse_jax.cells import AbstractCell
 from qsynapse_jax.crossbar import Followed, FollowError, Wires, follow, renew
-from qsynapse_jax.devices import AbstractDevice, Trace, demand
+from qsynapse_jax.devices import AbstractDevice, ProgrammingNoise, Trace, demand
 from qsynapse_jax.periphery import ADC, DAC
 from qsynapse_jax.programming import AbstractScheme, default_scheme, program
-from qsynapse_jax.quantize import NO_LEVEL, NUMBER
+from qsynapse_jax.quantize import NUMBER
 from qsynapse_jax.tile._circuit import alike, counted, effective, tiles
+from qsynapse_jax.tile._layout import assembled, levels, of_weights, targets, weights
+from qsynapse_jax.tile._writing import compensated, in_range
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -55,7 +57,8 @@ class Tile(Model):
     Args:
         cell: how one weight sits on devices and bit lines.
         wires: resistances of every tile [ohm]; `None` is ideal wires, for which no circuit is solved.
-        device: memory device of the cells; `None` is one that is exactly its target.
+        device: memory device of the cells; `None` is one that is exactly its target; or a `ProgrammingNoise`, what was
+            found after writing.
         shape: word lines and bit lines of a tile. Static.
         dac: converter of the inputs; `None` applies them as they are.
         adc: converter of the currents of every line of every tile, with its reference on the die of the cells; its
@@ -71,7 +74,7 @@ class Tile(Model):
 
     cell: AbstractCell
     wires: Wires | None = None
-    device: AbstractDevice | None = None
+    device: AbstractDevice | ProgrammingNoise | None = None
     shape: tuple[int, int] = eqx.field(static=True, converter=_tile_shape, default=(64, 64))
     dac: DAC | None = None
     adc: ADC | None = None
@@ -82,7 +85,8 @@ class Tile(Model):
         optional = {"wires": Wires, "device": AbstractDevice, "dac": DAC, "adc": ADC, "scheme": AbstractScheme}
         for name, kind in {"cell": AbstractCell, **optional}.items():
             given = getattr(self, name)
-            if not isinstance(given, kind) and not (given is None and name in optional):
+            is_noise = name == "device" and isinstance(given, ProgrammingNoise)
+            if not isinstance(given, kind) and not is_noise and not (given is None and name in optional):
                 article = "an" if kind.__name__[0] in "AEIOU" else "a"
                 raise ValueError(
                     f"Argument `{name}` must be {article} `{kind.__name__}`, but is a `{type(given).__name__}`."
@@ -121,8 +125,8 @@ class Tile(Model):
         shape = tuple(as_whole(n, "shape", 1) for n in shape)
         device_key, parts_key = jax.random.split(key)
         parts = self.cell.init(shape, key=parts_key)
-        if self.device is None:
-            return TileState(_targets(self.cell, jnp.zeros(shape, jnp.int32)), parts)
+        if not isinstance(self.device, AbstractDevice):
+            return TileState(targets(self.cell, jnp.zeros(shape, jnp.int32)), parts)
         per_line = self.cell.n_devices // self.cell.lines
         lines = (per_line, *shape[:-1], shape[-1] * self.cell.lines)
         return TileState(self.device.init(lines, key=key if parts is None else device_key), parts)
@@ -155,23 +159,63 @@ class Tile(Model):
         shape = (*stack_and_rows, lines // self.cell.lines)
         if code.shape != shape:
             raise ValueError(f"Argument `code` must have the shape {shape} of the matrix, but has shape {code.shape}.")
-        target = _targets(self.cell, code)
+        return self._to(targets(self.cell, code), state, key, progress)
+
+    def write(
+        self, w: Float[Any, "*stack rows cols"], *, key: PRNGKeyArray
+    ) -> tuple[TileState, Float[Array, "*stack rows cols"]]:
+        """New hardware that is written to the levels nearest to float weights: `encode`, `init`, `program`, `matrix`.
+
+        Args:
+            w: weights in [-1, 1], or [0, 1] of a cell without a sign.
+            key: of the hardware and of its writing.
+
+        Returns:
+            The state, and the weights that it multiplies with, wires included.
+
+        Raises:
+            ValueError: weights out of range; as `program`.
+        """
+        making, writing = jax.random.split(key)
+        w = in_range(self.cell, w)
+        state, _ = self.program(self.init(w.shape, key=making), self.cell.encode(w), key=writing)
+        return state, self.matrix(state)
+
+    def write_compensated(
+        self, w: Float[Any, "*stack rows cols"], *, key: PRNGKeyArray
+    ) -> tuple[TileState, Float[Array, "*stack rows cols"]]:
+        """As `write`, to the levels of devices whose effective conductances are those of the weights, or come nearest.
+
+        `programming.compensate` finds them within the window of the cell: weights need room below 1 for what the wires
+        take. Cells without a device per crosspoint, such as `Ladder`, have no such targets.
+        """
+        making, writing = jax.random.split(key)
+        w = in_range(self.cell, w)
+        target = compensated(self.cell, self.levels(w), self.wires, self.shape)
+        state, _ = self._to(target[None], self.init(w.shape, key=making), writing, None)
+        return state, self.matrix(state)
+
+    def _to(self, target: Array, state: TileState, key: PRNGKeyArray, progress: Any) -> tuple[TileState, Trace]:
+        """Writes targets of the devices as they lie on the tiles [S]."""
         device: Any = self.device  # which `program` checks for what the scheme demands
-        if device is None:
-            devices, trace = target, Trace.zeros(target.shape, target.dtype)
+        if not isinstance(self.device, AbstractDevice):
+            devices = target if device is None else device.found(target, key=key)
+            trace = Trace.zeros(target.shape, target.dtype)
         else:
             least, step = self.cell.device_grid()
             scheme = default_scheme(device) if self.scheme is None else self.scheme
             devices, trace = program(
                 device, state.devices, target, scheme, step=step, least=least, key=key, progress=progress
             )
-        return TileState(devices, state.parts), jax.tree.map(partial(_of_weights, self.cell), trace)
+        return TileState(devices, state.parts), jax.tree.map(partial(of_weights, self.cell), trace)
 
     def age(self, state: TileState, seconds: Any, temperature: Any, *, key: PRNGKeyArray | None = None) -> TileState:
         """The hardware `seconds` [s] later, kept at `temperature` [K]; `key` for devices whose ageing is random."""
-        if self.device is None:
+        if not isinstance(self.device, AbstractDevice):
             checked(seconds, "seconds", "s", non_negative)
             checked(temperature, "temperature", "K", kelvin)
+            if self.device is not None:
+                raise ValueError("A `ProgrammingNoise` is what was found at one time; take that of another one.")
             return state
         return TileState(self.device.age(state.devices, seconds, temperature, key=key), state.parts)
 
@@ -222,19 +266,19 @@ class Tile(Model):
     ) -> Float[Array, "*stack rows lines"]:
         """Conductances of the crosspoints now [S], the bit lines of a weight side by side; with a `key` as read."""
         temperature = checked(temperature, "temperature", "K", kelvin)
-        if self.device is None:
+        if not isinstance(self.device, AbstractDevice):
             g = state.devices
         elif key is None:
             g = self.device.conductance(state.devices, temperature=temperature)
         else:
             g = self.device.read(state.devices, key=key)
-        return _assembled(self.cell, g, state.parts, temperature)
+        return assembled(self.cell, g, state.parts, temperature)
 
     def levels(self, w: Float[Any, "*stack rows cols"]) -> Float[Array, "*stack rows lines"]:
         """Conductances of crosspoints that hold the levels nearest to float weights [S], laid out alike."""
         w = as_floating(w, "w")
         check(w, "w", "", NUMBER)
-        return _levels(self.cell, w)
+        return levels(self.cell, w)
 
     def effective(
         self,
@@ -283,7 +327,7 @@ class Tile(Model):
 
     def weights(self, g_eff: Float[Any, "*stack rows lines"]) -> Float[Array, "*stack rows cols"]:
         """Weights that (effective) conductances [S] stand for."""
-        return _weights(self.cell, g_eff)
+        return weights(self.cell, g_eff)
 
     def multiply(self, x: Float[Any, "*batch rows"], g_eff: Float[Array, "rows lines"]) -> Float[Array, "*batch cols"]:
         """Inputs times the weights of effective conductances [S], through the converters.
@@ -336,36 +380,3 @@ class Tile(Model):
         """Outputs from weighted sums [S]: what stands for weight 0 is taken off."""
         offset, span = (g.astype(total.dtype) for g in (self.cell.offset(), self.cell.span()))
         return (total - offset * jnp.sum(x, axis=-1, keepdims=True)) / span
-
-
-# Compiled by themselves, because eager calls would compile every operation; apart from the circuit, which cells share.
-@eqx.filter_jit
-def _targets(cell: AbstractCell, code: Int[Array, "*stack rows cols"]) -> Float[Array, " k *stack rows lines"]:
-    return _on_lines(cell, jnp.where(code == NO_LEVEL, jnp.nan, cell.targets(code)))
-
-
-@eqx.filter_jit
-def _levels(cell: AbstractCell, w: Float[Array, "*stack rows cols"]) -> Float[Array, "*stack rows lines"]:
-    return _on_lines(cell, cell.realise(w))[0]
-
-
-@eqx.filter_jit
-def _assembled(cell: AbstractCell, g: Float[Array, " k *stack rows lines"], parts: Any, temperature: Any) -> Array:
-    return _on_lines(cell, cell.assemble(_of_weights(cell, g), parts, temperature=temperature))[0]
-
-
-@eqx.filter_jit
-def _weights(cell: AbstractCell, g_eff: Float[Array, "*stack rows lines"]) -> Float[Array, "*stack rows cols"]:
-    return cell.weight(_of_weights(cell, g_eff[None]))
-
-
-def _on_lines(cell: AbstractCell, x: Array) -> Array:
-    """(lines k, *stack, rows, cols), line by line, as it lies on tiles: (k, *stack, rows, cols lines)."""
-    apart = jnp.moveaxis(x.reshape(cell.lines, x.shape[0] // cell.lines, *x.shape[1:]), 0, -1)
-    return apart.reshape(*apart.shape[:-2], -1)
-
-
-def _of_weights(cell: AbstractCell, x: Array) -> Array:
-    """The inverse of `_on_lines`."""
-    apart = jnp.moveaxis(x.reshape(*x.shape[:-1], -1, cell.lines), -1, 0)
-    return apart.reshape(-1, *apart.shape[2:])

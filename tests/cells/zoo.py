@@ -115,6 +115,13 @@ def multilevel(levels: int, g_min: float, g_max: float, **options: Any) -> Case:
     return one_line(Multilevel, f"multilevel{levels}", {"levels": levels}, parameters, law, levels, **options)
 
 
+def measured(g: list[float], **options: Any) -> Case:
+    def law(code: int) -> Fraction:
+        return Fraction(g[code])
+
+    return one_line(qs.cells.MeasuredLevels, f"measured{len(g)}", {}, {"g": g}, law, len(g), **options)
+
+
 def wrapped(case: Case, name: str, wrap: Callable[[Any], Any], **changed: Any) -> Case:
     inner = case.wrap
     return replace(case, name=f"{case.name}_{name}", wrap=lambda cell: wrap(inner(cell)), **changed)
@@ -175,6 +182,7 @@ CELLS = [
     # The larger resistor first: still the most significant bit of the code, no longer of the weight.
     branches([40e3, 10e3], 1e3, 2e6, monotone=False, name="branches2_reversed"),
     multilevel(50, 2e-6, 9e-5),
+    measured([1e-6, 3e-6, 4e-6, 2e-5, 7e-5]),
     differential(multilevel(7, 1e-6, 1e-4)),
     referenced(ladder(3, 80e3, 5e3, 1e6)),
     sliced(multilevel(4, 1e-6, 2e-5), 3),
@@ -189,6 +197,7 @@ _OFTEN = (
     "ladder5_crossing",
     "branches2_reversed",
     "multilevel50",
+    "measured5",
     "ladder3_referenced",
     "multilevel4_sliced",
 )

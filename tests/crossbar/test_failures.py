@@ -292,7 +292,7 @@ class TestWithoutThrow:
         (qs.crossbar.Series, -1.0, "Argument `r` must be non-negative (infinity is allowed), but is -1 ohm."),
         (qs.crossbar.Series, np.nan, "but is nan ohm."),
         (qs.crossbar.Sinh, np.inf, "Argument `k` must be finite, but is inf 1/V."),
-        (qs.crossbar.Polynomial, np.array([1.0, np.nan]), "`coefficients` must be finite, but coefficients[1] = nan."),
+        (qs.crossbar.Polynomial, np.array([1.0, np.nan]), "`coefficients` must be finite, but coefficients[1] = nan;"),
     ],
 )
 def test_numbers_of_a_law_are_checked(law, number, message):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from qsynapse_jax import plot
 
@@ -29,6 +30,26 @@ def test_the_ir_drop_says_what_the_worst_cell_loses():
     axes, *_ = drawn(plot.ir_drop(v_cell, 0.2))
     assert "take 75 % of it from the worst cell" in axes.get_title()
     np.testing.assert_allclose(axes.images[0].get_array(), 1e3 * v_cell)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (50, 60)])
+def test_a_crossbar_has_a_color_per_cell_and_a_prefix(shape):
+    """Few lines are drawn, of many the cells alone; either way the color bar says what the numbers are."""
+    g = np.random.default_rng(0).uniform(1e-6, 9e-5, shape)
+    axes = plot.crossbar(g, title="A map")
+    drawn(axes.figure)
+    shown = (axes.images or axes.collections)[-1]
+    np.testing.assert_allclose(np.ravel(shown.get_array()), 1e6 * g.ravel())
+    assert axes.figure.axes[1].get_ylabel() == "conductance [uS]"
+    assert plot.crossbar(g, ax=axes) is axes
+
+
+def test_currents_stand_beside_those_of_ideal_wires():
+    axes = plot.currents([1e-6, 2e-6], [2e-6, 2e-6])
+    drawn(axes.figure)
+    np.testing.assert_allclose([bar.get_height() for bar in axes.patches], [1, 2])
+    assert axes.get_ylabel() == "current [uA]"
+    assert axes.get_title() == "The wires cost 25 % of the currents"
 
 
 def test_weights_are_points_against_the_line_of_ideal_wires():
@@ -83,6 +104,54 @@ def test_the_response_has_a_line_per_device_and_their_mean():
     np.testing.assert_allclose(axes.lines[2].get_ydata(), [2, 3, 2.25])
     assert axes.lines[3].get_xdata()[0] == 10
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one device", "their mean"]
+
+
+def test_a_map_shows_microsiemens_and_marks_what_failed():
+    g, failed = np.full((3, 4), 1e-4), np.zeros((3, 4), bool)
+    failed[2, 1] = True
+    axes, _ = drawn(plot.conductance_map(g, failed=failed, title="One read"))
+    np.testing.assert_allclose(axes.images[0].get_array(), 100.0)
+    assert (axes.lines[0].get_xdata()[0], axes.lines[0].get_ydata()[0]) == (1, 2)
+    assert not drawn(plot.conductance_map(g, failed=np.zeros((3, 4), bool)))[0].lines
+
+
+def test_the_staircase_sorts_cells_and_enlarges_a_dozen_levels():
+    levels = 50 + 2.0 * np.random.default_rng(0).permutation(40)
+    read = np.stack([levels - 0.3, levels + 0.3])
+    whole, part = drawn(plot.staircase(1e-6 * levels, 1e-6 * read, step=2e-6))
+    np.testing.assert_allclose(whole.lines[0].get_ydata(), np.sort(levels) - 0.3)
+    *reads, steps = part.lines
+    assert [len(line.get_ydata()) for line in reads] == [13, 13]
+    np.testing.assert_allclose(reads[1].get_ydata() - steps.get_ydata(), 0.3)
+    np.testing.assert_allclose(np.diff(steps.get_ydata()), 2.0)
+
+
+def test_errors_are_shares_and_the_ends_hold_what_is_beyond():
+    (axes,) = drawn(plot.error_histogram({"raw": np.array([0.0, 0.1, 9.0, -9.0])}, tolerance=0.5))
+    corners = axes.patches[0].get_xy()
+    assert (corners[:, 0].min(), corners[:, 0].max()) == (-2.5, 2.5)
+    assert corners[:, 1].max() == pytest.approx(0.25)
+    assert "raw: 50 % within" in axes.get_legend().get_texts()[0].get_text()
+    assert [line.get_xdata()[0] for line in axes.lines] == [-0.5, 0.5]
+
+
+def test_traces_of_a_cell_share_a_scale_around_their_means():
+    before = 1e-6 * np.array([[100.0, 50.0], [104.0, 50.0]])
+    panels = drawn(
+        plot.noise_traces({"a": before, "b": 0.5 * before}, interval=1e-3, band=2e-6, cells=["0, 0", "1, 1"])
+    )
+    np.testing.assert_allclose(panels[0].lines[0].get_ydata(), [-2, 2])
+    np.testing.assert_allclose(panels[1].lines[0].get_ydata(), [-1, 1])
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert panels[2].get_ylim() == pytest.approx((-1.5, 1.5))
+    assert "0, 0, 102.0 uS" in panels[0].texts[0].get_text()
+
+
+def test_pulses_are_counted_one_by_one():
+    (axes,) = drawn(plot.pulse_counts({"written": np.array([[0, 1], [1, 3]])}))
+    corners = axes.patches[0].get_xy()
+    assert (corners[:, 0].min(), corners[:, 0].max(), corners[:, 1].max()) == (-0.5, 3.5, 2)
+    assert "written: 1.2 on the mean, at most 3" in axes.get_legend().get_texts()[0].get_text()
 
 
 def test_the_speed_up_has_a_panel_per_switch_time_and_a_star():

@@ -168,6 +168,25 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
     assert np.asarray(again.pulses).sum() < 0.5 * np.asarray(trace.pulses).sum()
 
 
+@pytest.mark.slow
+def test_half_selects_during_a_serial_write(written):
+    """Under gates the write is the same to the last bit. Under V/2 channels of neighbours end, as by weak denoising.
+    It is corrected while they are still written, and leaves a quiet array.
+    """
+    state, trace = written
+    made = DEVICE.init(SHAPE, key=jax.random.key(0))
+    numbers = {"step": 2e-6, "least": 0.0, "key": jax.random.key(2)}
+    gates = P.GateBias(1.2, 1e-6), P.GateBias(-1.2, 1e-6)
+    spared, again = P.program(DEVICE, made, TARGET, P.Denoise(), **numbers, half_selects=gates)
+    np.testing.assert_array_equal(again.pulses, trace.pulses)
+    np.testing.assert_array_equal(DEVICE.conductance(spared), DEVICE.conductance(state))
+    halves = P.HalfBias(1.4, 1e-6), P.HalfBias(-1.4, 1e-6)
+    under, spent = P.program(DEVICE, made, TARGET, P.Denoise(), **numbers, half_selects=halves)
+    assert spent.success.all()
+    assert (np.abs(off(under, 20)) > 0.5).mean() < 0.01
+    assert DEVICE.fluctuation(under).mean() < 0.2 * DEVICE.fluctuation(state).mean()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -175,7 +194,7 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
             {"target": TARGET.at[1, 2].set(5e-3)},
             "`target` must lie in the window of the device, 50 uS to 4.144 mS, but",
         ),
-        ({"target": TARGET.at[1, 2].set(jnp.nan)}, "`target` must be non-negative"),
+        ({"target": TARGET.at[1, 2].set(jnp.nan)}, "`target` must be non-negative .* replace what is no number"),
         ({"step": 2e-8}, r"`step` must be at least 5\d\.\d+ nS: 6 .* at most \d{5} levels"),
         ({"tolerance": 0.6}, "`tolerance` must be above 0 and at most 1/2"),
         ({"max_pulses": 0}, "`max_pulses` must be an integer of at least 1"),
@@ -184,6 +203,27 @@ def test_neighbours_of_cells_that_are_written_one_by_one(written):
 def test_wrong_input(changed, message):
     with unchecked(), pytest.raises(ValueError, match=f"^Argument {message}"):
         program(**changed)
+
+
+BANDS = {
+    "outside": ((5e-3, 5.1e-3), "must meet the window of the device, 50 uS to 4.144 mS, but a band is 5 mS to 5.1 mS"),
+    "narrow": ((1e-3, 1e-3 + 2e-8), r"must be at least \d\d\.\d+ nS apart: 6 .* Read longer, or widen the bands"),
+}
+
+
+@pytest.mark.parametrize("case", BANDS)
+def test_bands_that_no_device_can_be_in_are_refused(case):
+    band, message = BANDS[case]
+    low, high = (jnp.full(SHAPE, end) for end in band)
+    with pytest.raises(ValueError, match=f"^Arguments `low` and `high` {message}"):
+        P.write_verify(DEVICE, DEVICE.init(SHAPE, key=jax.random.key(0)), low, high, P.Denoise(), key=jax.random.key(1))
+
+
+def test_targets_outside_of_the_window_are_refused_inside_a_trace_too():
+    bands = jax.jit(lambda target: P.Denoise().bands(DEVICE, target, 2e-6, 0.0))
+    assert bands(jnp.asarray([50e-6, 4144e-6])).low.shape == (2,)
+    with pytest.raises(Exception, match="`target` must lie in the window of the device"):
+        bands(jnp.asarray([50e-6, 5e-3]))
 
 
 def test_other_devices_and_traces_are_refused(written):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qsynapse_jax as qs
-from tests.programming.zoo import SHAPE, VERIFYING, Climb, Counter, by_verifying
+from tests.programming.zoo import SHAPE, VERIFYING, Climb, Counter, Register, by_verifying
 from tests.unchecked import unchecked
 
 pytestmark = pytest.mark.usefixtures("x32")
@@ -140,6 +140,59 @@ def test_progress_is_told():
     jax.effects_barrier()
     np.testing.assert_array_equal(trace.pulses, np.arange(40))
     assert sorted(told) == [(0, 39), (10, 29), (20, 19), (30, 9)]
+
+
+class Sensitive(Counter):
+    """Moves by 0.1 nS with every half-select, whatever its voltage."""
+
+    def disturb(self, state, exposure, *, key):
+        return Register(state.g + 1e-10 * exposure.count.astype(state.g.dtype))
+
+
+def test_every_cell_suffers_every_pulse_of_its_cross_once():
+    """1,600 cells, so that the work shrinks meanwhile: also those that were done, and those that were done early."""
+    levels = 1e-6 * (1 + jax.random.permutation(jax.random.key(0), jnp.arange(1600.0) % 30).reshape(40, 40))
+    device, half = Sensitive(), (P.HalfBias(1.0, 1e-7), P.HalfBias(-1.0, 1e-7))
+    state, trace = P.program(
+        device,
+        Register(jnp.full((40, 40), 1e-6)),
+        levels,
+        Climb(),
+        step=1e-6,
+        least=0.0,
+        key=jax.random.key(1),
+        half_selects=half,
+    )
+    pulses = np.asarray(trace.sets)
+    assert trace.success.all()
+    assert pulses.max() > 20 > 0 == pulses.min()
+    beside = pulses.sum(0, keepdims=True) + pulses.sum(1, keepdims=True) - 2 * pulses
+    suffered = (np.asarray(state.g) - 1e-6 - 1e-6 * pulses) / 1e-10
+    np.testing.assert_allclose(suffered, beside, atol=0.4)
+
+
+def test_half_selects_that_nobody_can_suffer_are_refused():
+    half = (P.HalfBias(1.0, 1e-7), P.HalfBias(-1.0, 1e-7))
+    numbers = {"step": 1e-6, "least": 0.0, "key": jax.random.key(0)}
+    flat, switch = jnp.full(4, 2e-6), qs.devices.digital_switch()
+    with unchecked():
+        with pytest.raises(ValueError, match=r"^Argument `half_selects` is for .* and the devices have shape \(4,\)"):
+            P.program(Counter(), Register(flat), flat, Climb(), **numbers, half_selects=half)
+        cells = switch.init((2, 2), key=jax.random.key(0))
+        with pytest.raises(ValueError, match=r"^Argument `half_selects` .* but the scheme is `SinglePulse`"):
+            P.program(switch, cells, jnp.full((2, 2), 2e-4), P.SinglePulse(), **numbers, half_selects=half)
+        with pytest.raises(ValueError, match=r"^Argument `up` must have a pulse of that polarity"):
+            P.program(Counter(), Register(flat[None]), flat[None], Climb(), **numbers, half_selects=half[::-1])
+
+
+def test_devices_that_gave_up_are_told_as_not_in_their_bands():
+    """Of 40 cells at 1 to 40 steps 15 pulses take 16."""
+    told = []
+    levels = 1e-6 * (1 + jnp.arange(40.0))
+    _, trace = climbed(Climb(max_pulses=15), levels, progress=lambda *said: told.append(said), progress_every=5)
+    jax.effects_barrier()
+    assert trace.success.sum() == 16
+    assert sorted(told) == [(0, 39), (5, 34), (10, 29), (15, 24)]
 
 
 @pytest.mark.slow

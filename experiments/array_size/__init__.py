@@ -1,0 +1,1 @@
+"""How large an array may be: error against lines, wires and cells."""

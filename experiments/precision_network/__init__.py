@@ -1,0 +1,1 @@
+"""What precision buys a network: downloaded weights against levels, fluctuation and wires."""

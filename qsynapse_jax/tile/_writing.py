@@ -1,0 +1,53 @@
+"""What devices are written to so that a tile multiplies with given weights, wires taken into account."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import Rule, check
+from qsynapse_jax.cells import AbstractCell
+from qsynapse_jax.crossbar import Wires
+from qsynapse_jax.programming import compensate
+from qsynapse_jax.tile._circuit import counted, join, tiles
+
+# What a division by the largest weight ends at is no other weight.
+_ROUNDING = 1e-5
+# Cells at the ends of the window often leave an error that no step of the search takes away: of Poisson's matrix behind
+# 1 ohm, 30 steps find the same levels as 8.
+_STEPS = 8
+
+
+def in_range(cell: AbstractCell, w: Any) -> Float[Array, "*stack rows cols"]:
+    """Weights that a cell can hold, or an error."""
+    w = as_floating(w, "w")
+    low = -1 if cell.signed else 0
+    hint = "" if cell.signed else f"; wrap it, `Differential({type(cell).__name__}(...))`, for weights with a sign"
+    words = f"from {low} to 1, the weights of a {type(cell).__name__}{hint}"
+    rule = Rule(words, lambda x: (x >= low - _ROUNDING) & (x <= 1 + _ROUNDING))
+    if is_concrete(w):
+        check(w, "w", "", rule)
+        return w
+    return eqx.error_if(w, ~rule.test(w), f"Argument `w` must be {words}.")
+
+
+@eqx.filter_jit
+def compensated(
+    cell: AbstractCell, g: Float[Array, "*stack rows lines"], wires: Wires | None, shape: tuple[int, int]
+) -> Float[Array, "*stack rows lines"]:
+    """Levels of devices whose effective conductances come nearest to `g` [S], behind the wires of tiles."""
+    if cell.n_devices != cell.lines:
+        raise ValueError(
+            f"A cell whose devices are its crosspoints, such as `Multilevel`, can be compensated for wires, but a "
+            f"{type(cell).__name__} has {cell.n_devices} devices on {cell.lines} bit lines; use `write`."
+        )
+    if wires is None:
+        return g
+    least, step = (x.astype(g.dtype) for x in cell.device_grid())
+    largest = jnp.max(cell.targets(jnp.asarray(cell.code_range))).astype(g.dtype)
+    wires = counted(wires, shape)
+    found = compensate(tiles(g, wires, shape), wires, (least, largest), max_steps=_STEPS).g
+    level = jnp.round((join(found, (g.shape[-2], g.shape[-1])) - least) / step)
+    return jnp.clip(least + step * level, least, largest)
