@@ -13,7 +13,6 @@ its arrays are. What has no mark is not there: it is computed again, and never r
 import contextlib
 import errno
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -167,9 +166,12 @@ def open_store(plan: Plan, path: Path, *, resume: bool) -> Iterator[Store]:
 def _lock(path: Path) -> int:
     if path.exists() and not path.is_dir():
         raise OSError(f"Argument `out` must be a folder, but {path} is a file; choose another with `--out DIR`.")
-    there = path.is_dir() and any(path.iterdir())
-    if there and not (path / SWEEP).exists() and not (path / LOCK).exists():
-        raise FileExistsError(f"{path} holds files of another kind; choose a new name with `--out DIR`.")
+    names = {one.name for one in path.iterdir() if not one.name.startswith(".")} if path.is_dir() else set()
+    # Killed before it had said what it was about, a sweep leaves some of these, and nothing else.
+    if SWEEP not in names and (foreign := sorted(names - {LOCK, COLUMNS, SHAPES, DONE})):
+        raise FileExistsError(
+            f"{path} holds files of another kind, `{foreign[0]}`; choose a new name with `--out DIR`."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = None
@@ -203,10 +205,6 @@ def _begin(store: Store, *, resume: bool) -> None:
                 "name with `--out DIR`."
             )
         runs = found["runs"]
-    else:
-        # What a process left that was killed before it had said what it was about.
-        for name in (SHAPES, POINTS, DONE):
-            shutil.rmtree(path / name, ignore_errors=True)
     store.run = len(runs)
     for name in (SHAPES, DONE):
         (path / name).mkdir(exist_ok=True)

@@ -198,5 +198,5 @@ def test_targets_that_cannot_be(g, message, tmp_path):
 
 def test_a_file_that_holds_no_numbers(tmp_path):
     (tmp_path / "g.csv").write_text("1e-4,2e-4\n1e-4,high\n")
-    with pytest.raises(ValueError, match="must hold numbers, but number 2 is .high'"):
+    with pytest.raises(ValueError, match=r"must hold numbers, but number 2 is .high'"):
         ProgramConfig(target=tmp_path / "g.csv")
