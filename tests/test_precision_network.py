@@ -46,7 +46,7 @@ def test_compensation_uses_the_window_beyond_the_span():
 
 @pytest.mark.slow
 def test_how_far_eight_steps_of_the_search_come():
-    """What the README says of the committed run: wires of 22 nm, half of the current lost, 64 uS for the largest weight."""
+    """What the README says of the committed run: wires of 22 nm take half; 64 uS for the largest weight."""
     w = jnp.clip(0.15 * jax.random.normal(jax.random.key(0), (64, 32)), -1, 1)
     wires = Wires(r_word=2.12, r_bit=6.36)
     errors = []

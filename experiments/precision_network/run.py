@@ -79,6 +79,7 @@ def main(folder: Path, *, quick: bool) -> Record:
             f"Differential cells from 50 uS, tiles of {config.shape[0]} x {config.shape[1]} lines, wires of "
             f"{config.r_word:g} and {config.r_bit:g} ohm per segment of a word line and a bit line; writing errors are "
             "normal numbers with the deviation that the write engine leaves of targets within +-1 uS.",
+            f"Compensated by the first {config.steps} steps of the search for conductances.",
         ],
     )
     draw(record, folder)
