@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@set -e; rm -f $@; \
 	$(call find_python,python3.11 python3.12 python3.13 python3.14); \
 	$(call make_environment,$(VENV)); \
-	echo "Installing the package and its pinned dependencies into $(VENV), about 1.3 GB; one to five minutes"; \
+	echo "Installing the package and its pinned dependencies into $(VENV), about 1.4 GB; one to five minutes"; \
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt; \
 	touch $@
 

@@ -43,6 +43,8 @@ class Sweep:
     xarray.Dataset."""
     resume: bool = False
     """Continue a sweep that was interrupted; begin where there is none."""
+    retry: bool = False
+    """With --resume: compute points again that failed."""
     scheduler: str | None = None
     """Address of a Dask scheduler, e.g. tcp://host:8786, whose workers compute (pip install 'qsynapse_jax[cluster]');
     without it this machine does."""
@@ -57,7 +59,9 @@ class Sweep:
         columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
         with RichProgress(*columns, TextColumn("{task.fields[told]}"), console=console) as bars:
             told = _Bar(bars, plan.size)
-            found = sweep.run(plan, out, resume=self.resume, scheduler=self.scheduler, on_progress=told)
+            found = sweep.run(
+                plan, out, resume=self.resume, retry=self.retry, scheduler=self.scheduler, on_progress=told
+            )
         seconds, failed = time.perf_counter() - started, found.attrs["failed"]
         print_line(
             console, f"{told.computed:,} points computed in {seconds:.0f} s; {found.attrs['points']:,} are in {out}."

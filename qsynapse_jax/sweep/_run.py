@@ -39,12 +39,12 @@ class Progress(NamedTuple):
 
 @dataclass
 class _Shape:
-    """Points of one shape, and the chunks of them that are left."""
+    """Points of one shape, and the chunks of them that are left; of those that are there, the points to try again."""
 
     group: int
     program: Program
     points: np.ndarray
-    left: list[int]
+    left: dict[int, np.ndarray | None]
 
     @property
     def words(self) -> str:
@@ -53,6 +53,8 @@ class _Shape:
     def columns(self, chunk: int) -> dict[str, np.ndarray]:
         plan = self.program.plan
         chosen = self.points[chunk * plan.chunk : (chunk + 1) * plan.chunk]
+        if (again := self.left[chunk]) is not None:
+            chosen = chosen[again]
         return {name: values[chosen] for name, values in plan.columns.items()}
 
     def schema(self) -> Mapping[str, Any]:
@@ -68,6 +70,7 @@ def run(
     out: str | Path,
     *,
     resume: bool = False,
+    retry: bool = False,
     scheduler: str | None = None,
     on_progress: Callable[[Progress], object] = lambda progress: None,
 ) -> "xarray.Dataset":
@@ -81,6 +84,7 @@ def run(
         plan: what to compute.
         out: folder of the store.
         resume: continue what another process began; begin where there is nothing.
+        retry: compute points again that failed; those that are there stay as they are.
         scheduler: address of a Dask scheduler, "tcp://host:8786": chunks are computed by its workers, written here.
             What a lost worker had is computed by another one. Every worker needs this package and the module of the
             study, one thread, and a device of its own.
@@ -94,16 +98,21 @@ def run(
     with open_store(plan, path, resume=resume) as store:
         marks, shapes = store.done(), []
         for group, (static, points) in enumerate(plan.groups()):
-            chunks = range(-(-len(points) // plan.chunk))
-            left = [chunk for chunk in chunks if (group, chunk) not in marks]
+            left: dict[int, np.ndarray | None] = {}
+            for chunk in range(-(-len(points) // plan.chunk)):
+                errors = marks[group, chunk]["errors"] if (group, chunk) in marks else None
+                if errors is None:
+                    left[chunk] = None
+                elif retry and errors:
+                    left[chunk] = np.asarray(sorted(map(int, errors)))
             if left:
                 shapes.append(_Shape(group, Program(plan, static, len(points)), points, left))
-        told = _Told(plan.size, marks, on_progress)
+        told = _Told(plan.size, marks, retry, on_progress)
         try:
             for shape, chunk, done in (
                 _here(store, shapes, told) if scheduler is None else _there(store, shapes, told, scheduler)
             ):
-                store.write(shape.group, chunk, done)
+                store.write(shape.group, chunk, done, shape.left[chunk])
                 told.add(done, shape.words)
         except BaseException as error:
             error.add_note(f"{told.finished} of {plan.size} points are in {path}: give `--resume` to continue.")
@@ -114,10 +123,12 @@ def run(
 class _Told:
     """Counts, and tells."""
 
-    def __init__(self, points: int, marks: Mapping[Any, Mapping[str, Any]], listener: Callable[[Progress], object]):
+    def __init__(self, points: int, marks: Mapping[Any, Any], retry: bool, listener: Callable[[Progress], object]):
         self.points, self.listener, self.computed = points, listener, 0
         self.finished = sum(mark["points"] for mark in marks.values())
         self.failed = sum(len(mark["errors"]) for mark in marks.values())
+        if retry:
+            self.finished, self.failed = self.finished - self.failed, 0
         self.say("beginning")
 
     def say(self, doing: str) -> None:

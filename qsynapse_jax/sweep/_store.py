@@ -13,7 +13,6 @@ its arrays are. What has no mark is not there: it is computed again, and never r
 import contextlib
 import errno
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,9 +58,10 @@ class Store:
         import zarr
 
         path = self.path / SHAPES / f"{group:03d}.json"
-        if path.exists():
-            return
         outputs = {name: one for name, one in schema.items() if isinstance(one, Labelled)}
+        # Where all points failed before anybody knew what they give, nothing is lost by making the arrays anew.
+        if path.exists() and (read_json(path)["results"] or not outputs):
+            return
         used = {*outputs, *(dim for one in outputs.values() for dim in one.dims)}
         if taken := sorted((_TAKEN | self.plan.study.axes.keys()) & used):
             raise ValueError(f"A result must not be called `{taken[0]}`, which is an axis or kept for every point.")
@@ -99,19 +99,23 @@ class Store:
         content = {"static": plain(static), "points": len(points), "results": described, "checks": checks}
         write_json(path, content)
 
-    def write(self, group: int, chunk: int, done: Done) -> None:
-        """Writes a chunk, then its mark."""
+    def write(self, group: int, chunk: int, done: Done, again: np.ndarray | None = None) -> None:
+        """Writes a chunk, then its mark; `again`: only these of its points, the others stay."""
         import zarr
 
-        begin = chunk * self.plan.chunk
-        region = slice(begin, begin + len(done.seconds))
+        begin, mark = chunk * self.plan.chunk, self.path / DONE / mark_name(group, chunk)
+        count = len(done.seconds) if again is None else read_json(mark)["points"]
+        rows = np.arange(count) if again is None else again
         arrays: Any = zarr.open_group(self.path / POINTS / f"{group:03d}", mode="r+", zarr_format=3)
         for name, values in (done.arrays | {SECONDS: done.seconds}).items():
-            arrays[name][region] = values
-        errors = {str(where): message for where, message in done.errors.items()}
-        content = {"points": len(done.seconds), "seconds": float(done.seconds.sum()), "errors": errors}
+            region = slice(begin, begin + count)
+            whole = values if again is None else arrays[name][region]
+            whole[rows] = values
+            arrays[name][region] = whole
+        errors = {str(rows[where]): message for where, message in done.errors.items()}
+        content = {"points": count, "seconds": float(done.seconds.sum()), "errors": errors}
         content |= {"run": self.run, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        write_json(self.path / DONE / mark_name(group, chunk), content)
+        write_json(mark, content)
 
 
 @contextlib.contextmanager
@@ -162,9 +166,12 @@ def open_store(plan: Plan, path: Path, *, resume: bool) -> Iterator[Store]:
 def _lock(path: Path) -> int:
     if path.exists() and not path.is_dir():
         raise OSError(f"Argument `out` must be a folder, but {path} is a file; choose another with `--out DIR`.")
-    there = path.is_dir() and any(path.iterdir())
-    if there and not (path / SWEEP).exists() and not (path / LOCK).exists():
-        raise FileExistsError(f"{path} holds files of another kind; choose a new name with `--out DIR`.")
+    names = {one.name for one in path.iterdir() if not one.name.startswith(".")} if path.is_dir() else set()
+    # Killed before it had said what it was about, a sweep leaves some of these, and nothing else.
+    if SWEEP not in names and (foreign := sorted(names - {LOCK, COLUMNS, SHAPES, DONE})):
+        raise FileExistsError(
+            f"{path} holds files of another kind, `{foreign[0]}`; choose a new name with `--out DIR`."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = None
@@ -198,10 +205,6 @@ def _begin(store: Store, *, resume: bool) -> None:
                 "name with `--out DIR`."
             )
         runs = found["runs"]
-    else:
-        # What a process left that was killed before it had said what it was about.
-        for name in (SHAPES, POINTS, DONE):
-            shutil.rmtree(path / name, ignore_errors=True)
     store.run = len(runs)
     for name in (SHAPES, DONE):
         (path / name).mkdir(exist_ok=True)

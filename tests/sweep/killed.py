@@ -14,9 +14,9 @@ from qsynapse_jax import sweep
 from tests.sweep.zoo import LINE
 
 
-# 24 chunks of 10 ms and more: a kill finds it anywhere.
+# 48 chunks of 10 ms and more: a kill finds it anywhere.
 def plan() -> sweep.Plan:
-    return sweep.grid(LINE, cells=[2, 3], r_segment=[1, 10], seed=range(18), chunk=3)
+    return sweep.grid(LINE, cells=[2, 3], r_segment=[1, 10], seed=range(24), chunk=2)
 
 
 def compute(out: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_batch_is_as_large_as_memory_allows(tmp_path, monkeypatch):
     assert found.drop_vars("wall_time").drop_attrs().identical(expected.drop_vars("wall_time").drop_attrs())
     with monkeypatch.context() as patch:
         lanes.clear()
-        patch.setattr("qsynapse_jax.sweep._program.memory", lambda: 20_000)
+        patch.setattr("qsynapse_jax.sweep._program.memory", lambda: 5_000)
         patch.setattr(call, lambda self, batch, count, size: (lanes.append(size), run(self, batch, count, size))[1])
         sweep.run(plan, tmp_path / "small")
     assert 1 < lanes[0] < 64

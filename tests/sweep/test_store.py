@@ -15,7 +15,7 @@ import xarray as xr
 from qsynapse_jax import sweep
 from tests.conftest import READS_ONLY
 from tests.sweep import killed
-from tests.sweep.zoo import FRAGILE, LINE, QUICK
+from tests.sweep.zoo import FRAGILE, LINE, MOODY, QUICK, WEATHER
 
 ROOT = Path(__file__).parents[2]
 PLAN = sweep.grid(LINE, cells=[2, 3], gain=[1, 2, 60.0], chunk=2)
@@ -53,8 +53,9 @@ def test_killed_at_any_file_it_goes_on_and_ends_as_if_it_had_not_been(tmp_path, 
     with monkeypatch.context() as patch:
         calls = interrupt(patch, np.inf, None)
         expected = sweep.run(SHORT, tmp_path / "whole")
-    found = set()
-    for number in range(next(calls)):
+    # Of the files that are there before the first result every third, then all.
+    found, files = set(), next(calls)
+    for number in [n for n in range(files) if n % 3 == 0 or n > files - 8]:
         out = tmp_path / str(number)
         with monkeypatch.context() as patch:
             interrupt(patch, number, Killed(), after=number % 2 == 1)
@@ -91,6 +92,21 @@ def test_finished_points_are_not_computed_again(tmp_path):
     assert again.drop_attrs().identical(whole.drop_attrs())
 
 
+def test_what_failed_is_tried_again_and_the_rest_stays(tmp_path, monkeypatch):
+    plan, seen = sweep.grid(MOODY, cells=[3, 4], seed=range(5), chunk=3), []
+    before = sweep.run(plan, tmp_path)
+    np.testing.assert_array_equal(before.status, [[1, 2, 1, 2, 1], [2] * 5])
+    monkeypatch.setitem(WEATHER, "bad", False)
+    again = sweep.run(plan, tmp_path, resume=True)
+    xr.testing.assert_equal(again, before)
+    after = sweep.run(plan, tmp_path, resume=True, retry=True, on_progress=seen.append)
+    assert (seen[0].finished, seen[-1].computed, after.attrs["failed"]) == (3, 7, 0)
+    np.testing.assert_array_equal(after.y, [[0, 1, 2, 3, 4]] * 2)
+    stays = before.status == 1
+    np.testing.assert_array_equal(after.wall_time.where(stays), before.wall_time.where(stays))
+    assert np.all(after.error == "")
+
+
 def begin(out, *delays):
     """Sweeps in processes that are killed after these times [s]; how many chunks there were then."""
     command = [sys.executable, "-m", "tests.sweep.killed", str(out), *map(str, delays)]
@@ -105,7 +121,8 @@ def test_kill_9_at_random_moments_loses_nothing(kills, tmp_path):
     """Each lives until it has written a chunk and then up to two chunks longer, so that all of them find work."""
     rng = np.random.default_rng()
     said = begin(tmp_path / "sweep", *rng.uniform(0, 0.05 if kills == 2 else 0.01, kills).round(4))
-    assert len(said) == kills or said[-1] == "ended"
+    assert len(said) == kills
+    assert "ended" not in said
     plan = killed.plan()
     same(sweep.run(plan, tmp_path / "sweep", resume=True), sweep.run(plan, tmp_path / "whole"))
 
@@ -143,8 +160,10 @@ def test_order_of_long_axes_counts(tmp_path):
 
 def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("all of it")
-    with pytest.raises(FileExistsError, match="holds files of another kind"):
+    (tmp_path / "lock").touch()
+    with pytest.raises(FileExistsError, match=r"holds files of another kind, `thesis.tex`"):
         sweep.run(PLAN, tmp_path, resume=True)
+    (tmp_path / "lock").unlink()
     with pytest.raises(OSError, match=r"must be a folder, but .*thesis.tex is a file"):
         sweep.run(PLAN, tmp_path / "thesis.tex")
     with pytest.raises(ValueError, match=r"There is no sweep in .*: .*sweep.json does not exist"):

@@ -52,6 +52,18 @@ def quick(point):
     }
 
 
+WEATHER = {"bad": True}
+
+
+def moody(point):
+    """Fails at odd seeds, and with 4 cells not even gives a hint, while the weather is bad."""
+    if WEATHER["bad"] and point.cells == 4:
+        raise ValueError("Nobody goes out.")
+    wet = WEATHER["bad"] & (point.seed % 2 == 1)
+    return {"y": point.gain * point.seed, "dry": sweep.Check(wet, "It rains.")}
+
+
+MOODY = sweep.Study(moody, Line)
 LINE = sweep.Study(line, Line)
 QUICK = sweep.Study(quick, Line)
 FRAGILE = sweep.Study(fragile, Line)
