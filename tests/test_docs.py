@@ -273,19 +273,12 @@ CHECKS = {
     "how-to/programming.md": check_programming,
     "how-to/in-place.md": check_in_place,
 }
-IN_THE_DEFAULT_RUN = {"concepts/conventions.md"}
 # Settings of JAX that hold from its start, so a process each.
 APART = {"numerics.md", "trust.md"}
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[] if page in IN_THE_DEFAULT_RUN else pytest.mark.slow)
-        for page in WITH_PYTHON
-        if page not in APART
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in APART])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     CHECKS.get(page, lambda run: None)(Run(page, capsys))
