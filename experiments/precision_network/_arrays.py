@@ -79,7 +79,7 @@ def written(denoising: bool, cells: int, seed: int) -> tuple[ProgrammingNoise, f
 
 
 def targets(
-    w: Float[Array, "rows cols"], span: float, wires: Wires | None, shape: tuple[int, int]
+    w: Float[Array, "rows cols"], span: float, wires: Wires | None, shape: tuple[int, int], max_steps: int = 300
 ) -> Float[Array, "rows lines"]:
     """Conductances that differential cells are written to for weights in [-1, 1], before they are rounded [S].
 
@@ -88,10 +88,11 @@ def targets(
         span: from the least conductance to the one of weight 1 [S].
         wires: to be compensated, with all of the window of the device; `None` compensates nothing.
         shape: of a tile.
+        max_steps: of the search for them.
     """
-    tile = _tile(wires, shape)
-    write = tile.write if wires is None else tile.write_compensated
-    state, _ = write(w * (span / float(tile.cell.span())), key=jax.random.key(0))
+    tile, key = _tile(wires, shape), jax.random.key(0)
+    w = w * (span / float(tile.cell.span()))
+    state, _ = tile.write(w, key=key) if wires is None else tile.write_compensated(w, key=key, max_steps=max_steps)
     return state.devices[0]
 
 

@@ -35,6 +35,7 @@ class PrecisionConfig:
         span_levels: levels there.
         r_word, r_bit: wires of 22 nm [ohm per segment].
         shape: word lines and bit lines of a tile.
+        steps: of the search for compensated conductances.
         full: the weight of 1 on arrays, as a part of the largest of a layer.
         cells: that the write engine is asked about.
         seeds: of initial weights, order of samples, and devices.
@@ -50,6 +51,7 @@ class PrecisionConfig:
     r_word: float = 2.12
     r_bit: float = 6.36
     shape: tuple[int, int] = (64, 64)
+    steps: int = 8
     full: float = 0.8
     cells: int = 4096
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -77,6 +79,7 @@ def main(folder: Path, *, quick: bool) -> Record:
             f"Differential cells from 50 uS, tiles of {config.shape[0]} x {config.shape[1]} lines, wires of "
             f"{config.r_word:g} and {config.r_bit:g} ohm per segment of a word line and a bit line; writing errors are "
             "normal numbers with the deviation that the write engine leaves of targets within +-1 uS.",
+            f"Compensated by the first {config.steps} steps of the search for conductances.",
         ],
     )
     draw(record, folder)
@@ -132,7 +135,7 @@ def _accuracy(
     for number, layer in enumerate(layers):
         scale = config.full * jnp.max(jnp.abs(layer.w))
         w = jnp.clip(layer.w / scale, -1, 1)
-        g = targets(w, span, wires if way == "compensated" else None, config.shape)
+        g = targets(w, span, wires if way == "compensated" else None, config.shape, config.steps)
         key = 2 * seed + number
         found.append(scale * matrices(g, span, levels, noises, wires, config.shape, key))
     return accuracies(layers, found, data).reshape(len(noises), len(levels))

@@ -182,16 +182,17 @@ class Tile(Model):
         return state, self.matrix(state)
 
     def write_compensated(
-        self, w: Float[Any, "*stack rows cols"], *, key: PRNGKeyArray
+        self, w: Float[Any, "*stack rows cols"], *, key: PRNGKeyArray, max_steps: int = 300
     ) -> tuple[TileState, Float[Array, "*stack rows cols"]]:
         """As `write`, to the levels of devices whose effective conductances are those of the weights, or come nearest.
 
         `programming.compensate` finds them within the window of the cell: weights need room below 1 for what the wires
-        take. Cells without a device per crosspoint, such as `Ladder`, have no such targets.
+        take. Cells without a device per crosspoint, such as `Ladder`, have no such targets. `max_steps` bounds
+        its search, which needs few where wires take a tenth, a hundred where they take half.
         """
         making, writing = jax.random.split(key)
         w = in_range(self.cell, w)
-        target = compensated(self.cell, self.levels(w), self.wires, self.shape)
+        target = compensated(self.cell, self.levels(w), self.wires, self.shape, as_whole(max_steps, "max_steps", 1))
         state, _ = self._to(target[None], self.init(w.shape, key=making), writing, None)
         return state, self.matrix(state)
 

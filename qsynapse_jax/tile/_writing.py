@@ -15,9 +15,6 @@ from qsynapse_jax.tile._circuit import counted, join, tiles
 
 # What a division by the largest weight ends at is no other weight.
 _ROUNDING = 1e-5
-# Cells at the ends of the window often leave an error that no step of the search takes away: of Poisson's matrix behind
-# 1 ohm, 30 steps find the same levels as 8.
-_STEPS = 8
 
 
 def in_range(cell: AbstractCell, w: Any) -> Float[Array, "*stack rows cols"]:
@@ -35,7 +32,11 @@ def in_range(cell: AbstractCell, w: Any) -> Float[Array, "*stack rows cols"]:
 
 @eqx.filter_jit
 def compensated(
-    cell: AbstractCell, g: Float[Array, "*stack rows lines"], wires: Wires | None, shape: tuple[int, int]
+    cell: AbstractCell,
+    g: Float[Array, "*stack rows lines"],
+    wires: Wires | None,
+    shape: tuple[int, int],
+    max_steps: int,
 ) -> Float[Array, "*stack rows lines"]:
     """Levels of devices whose effective conductances come nearest to `g` [S], behind the wires of tiles."""
     if cell.n_devices != cell.lines:
@@ -48,6 +49,6 @@ def compensated(
     least, step = (x.astype(g.dtype) for x in cell.device_grid())
     largest = jnp.max(cell.targets(jnp.asarray(cell.code_range))).astype(g.dtype)
     wires = counted(wires, shape)
-    found = compensate(tiles(g, wires, shape), wires, (least, largest), max_steps=_STEPS).g
+    found = compensate(tiles(g, wires, shape), wires, (least, largest), max_steps=max_steps).g
     level = jnp.round((join(found, (g.shape[-2], g.shape[-1])) - least) / step)
     return jnp.clip(least + step * level, least, largest)

@@ -114,21 +114,21 @@ def test_signed_cells_on_tiles(wrap):
 
 
 def behind_wires(how, fill):
-    """Largest errors over the largest weight, by array; the tile, and what was found."""
+    """Largest errors over the largest weight, by array; tile, wires, and what was found."""
     wires = qs.crossbar.Wires(r_word=20.0, r_bit=20.0)
     tile = qs.tile.Tile(level_cell(qs.cells.Differential), wires=wires, shape=(6, 8))
     found = written(TARGET[:2, :6, :4], getattr(tile, how), 3, fill=fill)
-    return np.abs(np.asarray(found.errors)).max((2, 3)) / fill / np.asarray(found.scales)[0], tile, found
+    return np.abs(np.asarray(found.errors)).max((2, 3)) / fill / np.asarray(found.scales)[0], tile, wires, found
 
 
 def test_wires_are_an_error_like_any_other():
     """They take a few percent; each further array makes up for most of it."""
-    relative, tile, found = behind_wires("write", 1.0)
+    relative, tile, wires, found = behind_wires("write", 1.0)
     assert (relative[0] > 0.005).all()
     assert (relative[1:] < 0.1 * relative[:-1]).all()
     # Weights are those of the circuit, cell by cell.
     g = tile.crosspoints(jax.tree.map(lambda leaf: leaf[0], found.states))
-    effective = qs.crossbar.effective_conductance(g[1], tile.wires)
+    effective = qs.crossbar.effective_conductance(g[1], wires)
     np.testing.assert_allclose(found.found[0, 1], (effective[:, 0::2] - effective[:, 1::2]) / 80e-6, atol=1e-9)
 
 
