@@ -174,11 +174,14 @@ def _there(store: Store, shapes: list[_Shape], told: _Told, scheduler: str) -> I
                 wanted[future] = (shape, chunk)
         for future in as_completed(list(wanted), loop=client.loop):
             shape, chunk = wanted.pop(future)
-            if future.status == "finished":
+            try:
+                # Where its worker died just now, this waits for another one.
                 done = future.result()
-            else:
-                count = len(next(iter(shape.columns(chunk).values())))
-                done = failed(future.exception(), count)
+            except Exception as error:
+                if future.status != "error":
+                    # No fault of the points.
+                    raise ConnectionError(f"The Dask scheduler at {scheduler} was lost ({error}).") from None
+                done = failed(error, len(next(iter(shape.columns(chunk).values()))))
             yield shape, chunk, done
             future.release()
 

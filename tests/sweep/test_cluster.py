@@ -44,7 +44,7 @@ def cluster(tmp_path, workers):
             time.sleep(0.05)
         with Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=SECONDS)
-            yield json.loads(file.read_text())["address"], children[1:]
+            yield json.loads(file.read_text())["address"], children
     finally:
         for child in children:
             child.kill()
@@ -58,7 +58,7 @@ def test_a_worker_killed_in_the_middle_costs_only_its_chunk(tmp_path):
     plan = sweep.grid(SLOW, cells=[2, 3], seed=range(58), gain=[1, 60], chunk=6)
     expected = sweep.run(plan, tmp_path / "here")
     seen = []
-    with cluster(tmp_path, 2) as (address, workers):
+    with cluster(tmp_path, 2) as (address, (_, *workers)):
 
         def kill_one(progress):
             seen.append(progress)
@@ -83,6 +83,29 @@ def test_what_a_worker_cannot_do_is_recorded_after_retries(tmp_path):
         found = sweep.run(plan, tmp_path / "sweep", scheduler=address)
     assert found.status.values.tolist() == [[1, 1], [2, 2]]
     assert "KilledWorker" in found.error.sel(kind="deadly", gain=1).item()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_scheduler_that_is_lost_costs_no_point(tmp_path):
+    import dask.config
+
+    plan, out = sweep.grid(SLOW, seed=range(40), chunk=4), tmp_path / "sweep"
+
+    def kill(progress):
+        if progress.computed == 12:
+            children[0].kill()
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+        cluster(tmp_path, 1) as (address, children),
+        pytest.raises(ConnectionError, match=r"The Dask scheduler at tcp://.* was lost"),
+    ):
+        sweep.run(plan, out, scheduler=address, on_progress=kill)
+    part = sweep.open(out)
+    assert part.attrs["failed"] == 0
+    assert 12 <= part.attrs["finished"] < 40
+    assert sweep.run(plan, out, resume=True).attrs["finished"] == 40
 
 
 def test_no_scheduler_is_said(tmp_path):
