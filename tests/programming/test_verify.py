@@ -182,7 +182,7 @@ def test_half_selects_that_nobody_can_suffer_are_refused():
         with pytest.raises(ValueError, match=r"^Argument `half_selects` .* but the scheme is `SinglePulse`"):
             P.program(switch, cells, jnp.full((2, 2), 2e-4), P.SinglePulse(), **numbers, half_selects=half)
         with pytest.raises(ValueError, match=r"^Argument `up` must have a pulse of that polarity"):
-            P.program(Counter(), Register(flat[None]), flat[None], Climb(), **numbers, half_selects=half[::-1])
+            P.program(Counter(), Register(flat[None]), flat[None], Climb(), **numbers, half_selects=(half[1], half[0]))
 
 
 def test_devices_that_gave_up_are_told_as_not_in_their_bands():

@@ -75,10 +75,10 @@ def test_denoising_is_what_the_levels_come_from(result):
 
 
 def test_it_costs_what_both_stages_do(result):
-    pulses = sum(np.asarray(stage.trace.pulses) for stage in result.stages.values())
+    pulses = np.sum([np.asarray(stage.trace.pulses) for stage in result.stages.values()], axis=0)
     np.testing.assert_array_equal(result.pulses, pulses)
     found = numbers(result)
-    reads = sum(np.asarray(stage.trace.reads, float) for stage in result.stages.values())
+    reads = np.sum([np.asarray(stage.trace.reads, float) for stage in result.stages.values()], axis=0)
     assert found["reads_per_cell"] == pytest.approx(reads.mean(), rel=1e-4)
     assert found["time_cell_by_cell"] == pytest.approx((1e-6 * pulses + 1e-5 * reads).sum(), rel=1e-4)
     assert found["time_row_by_row"] == pytest.approx((1e-6 * pulses + 1e-5 * reads).max(1).sum(), rel=1e-4)
