@@ -1,5 +1,5 @@
 # Everything happens in .venv, which `make install` builds with the Python it finds; no activation needed.
-# After the install every target but `test-newest` works offline.
+# After the install every target works offline, but `test-newest`, and `docs` and `dist` when they are first called.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -140,6 +140,26 @@ notebooks: $(STAMP)  ## execute every notebook in place, so that the committed o
 	done; \
 	[ -n "$$found" ] || echo "There is no notebook in notebooks/."
 
+# $(call with,EXTRA,PACKAGE): the extra is installed if its package is missing.
+define with
+$(BIN)/python -c 'import $(2)' 2>/dev/null || \
+    $(BIN)/python -m pip install --disable-pip-version-check -e '.[$(1)]' -c constraints.txt
+endef
+
+docs: $(STAMP)  ## build the documentation site into build/site; warnings and dead links are errors
+	@$(call with,docs,mkdocs)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open build/site/index.html"
+
+pictures: $(STAMP)  ## draw the pictures of the documentation anew
+	@$(BIN)/python docs/site/pictures.py
+
+dist: $(STAMP)  ## build the archives for a package index into dist, and check them
+	@$(call with,dist,twine)
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation
+	@$(BIN)/python -m twine check --strict dist/*
+
 test-newest:  ## run the tests with the newest Python found and the newest dependencies (needs the network)
 	@set -e; \
 	$(call find_python,$(foreach v,14 13 12 11,python3.$(v) $(wildcard $(HOME)/.pyenv/versions/3.$(v).*/bin/python3))); \
@@ -153,4 +173,4 @@ clean:  ## remove the environments, the caches and the build outputs
 	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo test test-slow test-all lint type check bench bench-gpu reproduce notebooks test-newest clean
+.PHONY: help install demo test test-slow test-all lint type check bench bench-gpu reproduce notebooks docs pictures dist test-newest clean

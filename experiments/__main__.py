@@ -11,12 +11,13 @@ import tyro
 from experiments._record import FOLDER, check_folder, refresh_tables
 
 EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
-DOCUMENTS = (FOLDER.parent / "README.md", FOLDER / "README.md", FOLDER / "bench" / "README.md")
+ROOT = FOLDER.parent
+DOCUMENTS = (ROOT / "README.md", FOLDER / "README.md", FOLDER / "bench" / "README.md", ROOT / "docs" / "systems.md")
 
 
 @dataclass(frozen=True)
 class Run:
-    """Run an experiment, or remake the tables of the three READMEs from the committed results."""
+    """Run an experiment, or remake the tables of the documents from the committed results."""
 
     name: Annotated[str, tyro.conf.Positional]
     """The experiment, `all` of them, or `tables`."""

@@ -1,6 +1,7 @@
 """What an experiment leaves in its folder, and the tables of the documents made from it."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -65,20 +66,33 @@ def read_result(name: str) -> Record:
     return read_record(FOLDER / name / RESULT)
 
 
-def claims_table(record: Record) -> str:
-    """The claims of a record as a Markdown table, and over how many seeds they were measured."""
-    published = any(one.paper is not None for one in record.figures)
+def claims_table(record: Record, targets: bool = False) -> str:
+    """The claims of a record as a Markdown table, or those with a target, and how many seeds they are of."""
+    figures = [one for one in record.figures if one.reach is not None or not targets]
+    published = any(one.paper is not None for one in figures)
     columns = ["quantity", "measured", "target", "met", *(["published"] if published else [])]
     rows = []
-    for one in record.figures:
+    for one in figures:
         met = {True: "yes", False: "no", None: ""}[one.holds]
         paper = [f"{one.paper:g}" if one.paper is not None else ""] if published else []
         rows.append([one.label, _measured(one), one.reach or "", met, *paper])
     seeds = f"Mean ± standard deviation over {len(record.seeds)} seeds"
-    if any(one.seeds is None for one in record.figures):
+    if any(one.seeds is None for one in figures):
         seeds += "; a number without ± does not depend on the seed"
-    footer = f"{seeds}. {record.wall_time_s / 60:.0f} minutes in all; {record.device}."
+    told = f"{record.wall_time_s / 60:.0f} minutes in all; {record.device}"
+    one = re.sub(r"\b1 (minute|core)s\b", r"1 \1", told)
+    footer = f"{seeds}. {one}."
     return f"{markdown_table(TextTable('', columns, rows))}\n\n{footer}"
+
+
+def paper_table(record: Record) -> str:
+    """What was published beside what was measured here, of the claims of a record that have both."""
+    rows = [
+        [one.label, f"{one.paper:g} {one.unit}".rstrip(), _measured(one)]
+        for one in record.figures
+        if one.paper is not None
+    ]
+    return markdown_table(TextTable("", ["quantity", "published", "here"], rows))
 
 
 def _measured(one: Claim) -> str:
@@ -97,8 +111,9 @@ def markdown_table(table: TextTable) -> str:
 def refresh_tables(document: Path) -> str:
     """The text of a document with every table between `<!-- table NAME -->` and `<!-- end -->` made anew.
 
-    NAME is an experiment, `EXPERIMENT/TABLE` for a further table of its result, `bench/SCRIPT` for all tables of a
-    benchmark, or `bench/reach` for what is asked of them.
+    NAME is an experiment, `EXPERIMENT/targets` for its claims with a target, `EXPERIMENT/paper` for those with a
+    published number, `EXPERIMENT/TABLE` for a further table of its result, `bench/SCRIPT` for all tables of a
+    benchmark, or `bench/reach` for their targets.
     """
     parts = document.read_text().split("<!-- table ")
     fresh = [parts[0]]
@@ -109,7 +124,11 @@ def refresh_tables(document: Path) -> str:
             table = bench_tables(name.removeprefix("bench/"))
         elif "/" in name:
             experiment, section = name.split("/")
-            table = markdown_table(read_result(experiment).tables[section])
+            record = read_result(experiment)
+            if section == "targets":
+                table = claims_table(record, targets=True)
+            else:
+                table = paper_table(record) if section == "paper" else markdown_table(record.tables[section])
         else:
             table = claims_table(read_result(name))
         fresh.append(f"{name} -->\n{table}\n<!-- end -->{tail}")

@@ -20,6 +20,8 @@ LONG = (
     "test_learning.py",
     "test_checkpoint.py",
     "test_readme.py",
+    "test_docs.py",
+    "test_site.py",
 )
 
 # Tests compile many small programs and compute little with them. Not optimized by LLVM, and fused by the older of XLA's

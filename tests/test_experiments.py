@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import __main__ as command
-from experiments._record import FOLDER, claims_table, kept, read_result, write_result
+from experiments._record import FOLDER, claims_table, kept, paper_table, read_result, write_result
 from qsynapse_jax.studies import Record, claim, read_record
 
 NAMES = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
@@ -50,6 +50,27 @@ def test_the_table_of_the_claims():
         "",
         "Mean ± standard deviation over 2 seeds; a number without ± does not depend on the seed. 2 minutes in all; "
         "CPU: any, 2 cores.",
+    ]
+
+
+def test_tables_of_targets_and_of_published_numbers():
+    figures = [
+        claim("accuracy", "%", [96.0, 97.0], paper=97.5),
+        claim("time", "s", [3.0, 5.0], reach="<= 10"),
+        claim("spread", "%", 0.1),
+    ]
+    record = Record("x", {}, (0, 1), 61.0, figures, device="CPU: any, 1 cores")
+    assert claims_table(record, targets=True).splitlines() == [
+        "| quantity | measured | target | met |",
+        "| --- | --- | --- | --- |",
+        "| time | 4 ± 1.4 s | <= 10 | yes |",
+        "",
+        "Mean ± standard deviation over 2 seeds. 1 minute in all; CPU: any, 1 core.",
+    ]
+    assert paper_table(record).splitlines() == [
+        "| quantity | published | here |",
+        "| --- | --- | --- |",
+        "| accuracy | 97.5 % | 96.5 ± 0.71 % |",
     ]
 
 

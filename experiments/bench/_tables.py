@@ -58,7 +58,7 @@ def _reach_table() -> str:
         if path.exists():
             record = read_record(path)
             found |= {one.name: (one, record.data.get(quartiles_of(one.name))) for one in record.figures}
-    lines = [_row(["job", "reach", "measured", "holds", "script"]), _row(["---", "---", "---", "---", "---"])]
+    lines = [_row(["job", "target", "measured", "met", "script"]), _row(["---", "---", "---", "---", "---"])]
     for key, asked in REACH.items():
         measured, holds = "not measured", ""
         if key in found:

@@ -33,7 +33,7 @@ class Config:
     many: int = 128
     """Lines of the array, and vectors, where many are solved at once."""
     severe: tuple[int, int] = (512, 256)
-    """Lines of the arrays of 10 and of 100 ohm a segment."""
+    """Lines of the arrays of 10 and of 100 ohm per segment."""
     nonlinear: int = 128
     """Lines of the array of sinh cells."""
     precisions: tuple[str, ...] = ("float32", "float64")

@@ -33,7 +33,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Offset:
-    """One cell a weight: its smallest to its largest weight take a tile's whole range, zero is subtracted digitally."""
+    """One cell per weight: smallest to largest weight take a tile's whole range, zero is subtracted digitally."""
 
     lines: int = 1
     label: str = "offset"
@@ -52,7 +52,7 @@ class Offset:
 
 @dataclass(frozen=True)
 class Differential:
-    """Two cells a weight on neighbouring bit lines: one holds its positive part, one its negative part."""
+    """Two cells per weight on neighbouring bit lines: one holds its positive part, one its negative part."""
 
     lines: int = 2
     label: str = "differential"

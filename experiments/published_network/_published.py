@@ -1,7 +1,7 @@
 """What was published, and what the published networks give on the exact circuit.
 
 Crossbar_Models_Comparison (2025): MNIST, 784-128-10, ReLU, cells of 1 kohm to 40 kohm, 2 ohm for every segment of both
-lines (one before the first cell, one after the last), one cell a weight, Adam at a constant rate of 0.002 from Xavier
+lines (one before the first cell, one after the last), one cell per weight, Adam at a constant rate of 0.002 from Xavier
 uniform weights. Its networks were trained through an iterated solution of the circuit or through closed forms; the
 weights are public, so that they could be read through the exact circuit.
 """

@@ -19,7 +19,7 @@ def draw(record: Record, folder: Path) -> None:
     found = {one.name.removeprefix("accuracy_"): one for one in record.figures if one.name.startswith("accuracy_")}
     tiles = [name for name in found if name.startswith("offset_tile_") and name.split("_")[2] == name.split("_")[-1]]
     for names, label, mark, color in (
-        (tiles, "ours, one cell a weight", "o-", "C0"),
+        (tiles, "ours, one cell per weight", "o-", "C0"),
         (["differential_tile_64"], "ours, pairs of cells", "*", "C2"),
         (["offset_tile_64_published_start"], "ours, from the published start", "o", "C1"),
     ):
@@ -37,7 +37,7 @@ def draw(record: Record, folder: Path) -> None:
         xscale="log",
         xlabel="lines of a tile",
         ylabel="test accuracy on the exact circuit [%]",
-        title="MNIST, 784-128-10, cells of 1 to 40 kohm, wires of 2 ohm a segment",
+        title="MNIST, 784-128-10, cells of 1 to 40 kohm, wires of 2 ohm per segment",
         ylim=(0, 100),
     )
     ticks = sorted({tile for networks in (LOOP, *CLOSED_FORMS.values()) for tile in networks})

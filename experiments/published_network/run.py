@@ -66,7 +66,7 @@ def main(folder: Path, *, quick: bool) -> Record:
 
 
 def recorded(config: ExperimentConfig, runs: dict[str, list[Trained]], seconds: float) -> Record:
-    """The record of what was trained, a network a seed by case, in `seconds` [s]."""
+    """The record of what was trained, a network per seed, by case, in `seconds` [s]."""
     return Record(
         "published_network",
         config,
@@ -80,7 +80,7 @@ def recorded(config: ExperimentConfig, runs: dict[str, list[Trained]], seconds: 
             for what in ("accuracy", "loss")
         },
         notes=(
-            "cells of 1 kohm to 40 kohm, wires of 2 ohm a segment",
+            "cells of 1 kohm to 40 kohm, wires of 2 ohm per segment",
             "times are of training: compilation of the program included, the test after each epoch left out",
         ),
     )

@@ -66,7 +66,7 @@ class Solve(Source):
 
     out: Path | None = None
     """Where to write the solution: .npz has i_out, i_ideal, v_word, v_bit, i_cell, iterations, solves, residual and
-    power_balance; .csv the currents, a row per bit line; .json the currents and the figures."""
+    power_balance; .csv the currents, a row per bit line; .json the currents and the other numbers."""
     picture: Path | None = None
     """Where to draw the currents and the voltages of the cells (.png, .svg or .pdf)."""
     rtol: float | None = None

@@ -138,7 +138,7 @@ class LadderTask(Model):
         return tile_levels(self.tile(r_branch), *self.written(r_branch, shape, key=key))
 
     def power(self, r_branch: Float[Array, " bits"], *, key: PRNGKeyArray) -> Float[Array, ""]:
-        """Mean power of a tile of random codes that is read with inputs uniform in [0, v_read] [W]."""
+        """Mean power [W] of a tile of random codes that is read with inputs uniform in 0 to `v_read`."""
         coding, reading = jax.random.split(key)
         _, state = self.written(r_branch, (self.tile_shape[0], self.tile_shape[1] // 2), key=coding)
         g = self.tile(r_branch).crosspoints(state)
@@ -156,7 +156,7 @@ class LadderTask(Model):
         Args:
             model: any NNX model; its master weights and scales are kept where it is on crossbars already.
             r_branch: of every ladder [ohm].
-            key: of all devices as they are made and written.
+            key: random key for all devices as they are made and written.
 
         Gradients: in the physical parameters of the task and the resistors, at fixed codes.
         """

@@ -119,7 +119,7 @@ def certify(
         g: conductance of every cell [S], shape (*tiles, wl, bl).
         wires: their resistances [ohm].
         g_eff: the matrix to be checked [S], of the same shape.
-        key: of random inputs.
+        key: random key for the inputs.
         throw: as in `solve`.
 
     Returns:

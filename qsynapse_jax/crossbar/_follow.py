@@ -160,8 +160,8 @@ def error(model: Followed, g: Real[ArrayLike, "*tiles wl bl"], key: PRNGKeyArray
     Args:
         model: as `follow` gave it.
         g: conductances [S] of the shape of its reference.
-        key: of two random pairs per array, of inputs v and weights w of the outputs. Compared are the currents v G_eff,
-            and the gradients of their sums weighted by w in all conductances.
+        key: random key for two pairs per array, of inputs v and weights w of the outputs. Compared are the currents
+            v G_eff, and the gradients of their sums weighted by w in all conductances.
 
     Cost: one solve of four inputs per array.
     """
@@ -177,7 +177,7 @@ def renew(
     Args:
         model: as `follow` or `renew` gave it.
         g: conductances [S] of the shape of its reference. What cannot be solved makes a model of NaN.
-        key: of random inputs, as in `error`.
+        key: random key for the inputs, as in `error`.
         slope: error of the derivative up to which what the derivative is made of is kept from the old model; it changes
             more slowly than the matrix, and costs two to three times as much.
     """

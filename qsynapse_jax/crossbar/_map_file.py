@@ -18,7 +18,7 @@ SUFFIXES = (*TEXT, ".npy", ".npz", ".mat")
 _SEPARATORS = (";", "\t", ",")
 
 
-def read_map(path: Path, unit: str, *, name: str | None = None) -> np.ndarray:
+def read_map(path: str | Path, unit: str, *, name: str | None = None) -> np.ndarray:
     """Conductances of the crosspoints of an array, as they were measured.
 
     Args:

@@ -178,7 +178,7 @@ class AbstractPulsed(AbstractDevice):
             up: how many pulses towards higher weights they amount to, a floating-point number for every device.
             down: likewise towards lower weights.
             noise: standard deviation of the sum of both, in pulses.
-            key: for the noise.
+            key: random key for the noise.
 
         Raises:
             ValueError: a device that does not say.

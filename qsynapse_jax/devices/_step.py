@@ -212,7 +212,7 @@ class AbstractStep(AbstractPulsed):
         Args:
             state: of the devices.
             weight: of every device, its shape or one that broadcasts to it.
-            key: for the write noise.
+            key: random key for the write noise.
 
         Raises:
             ValueError: weights that are no floating-point numbers.
@@ -229,7 +229,7 @@ class AbstractStep(AbstractPulsed):
         Args:
             state: of the devices.
             count: signed integers of the shape of the devices.
-            key: for the noise of steps and writes.
+            key: random key for the noise of steps and writes.
 
         Raises:
             ValueError: counts of another shape, or that are no integers.

@@ -159,7 +159,7 @@ def pulsed(
         back: DAC and ADC of reads from the bit lines, which training takes gradients back through; either may be
             `None`, a perfect one. By default those of the tile.
         noise: whether every call reads the devices with their noise, one draw for a batch and direction.
-        key: of all devices as they are made, split among the layers; or keys of shape (layers,).
+        key: random key for all devices as they are made, split among the layers; or keys of shape (layers,).
 
     Raises:
         ValueError: a tile whose device cannot be pulsed, or with more than one device per weight; gains that are

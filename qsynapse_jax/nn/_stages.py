@@ -20,7 +20,8 @@ def program(model: Any, *, key: Keys, progress: Any = None) -> Any:
 
     Args:
         model: any NNX model with layers on crossbars; it is left as it was.
-        key: of all devices as they are made and written, split among the layers; or keys of shape (layers,).
+        key: random key for all devices as they are made and written, split among the layers; or keys of shape
+            (layers,).
         progress: as for `Tile.program`.
 
     Raises:

@@ -50,7 +50,7 @@ def compensate(
 ) -> Compensated:
     """The conductances that act like `target` behind the wires: `effective_conductance(g, wires) == target`.
 
-        first   g <- clip(g target/g_eff(g)),    while it gains a tenth a step: exact where `bounds` leave room
+        first   g <- clip(g target/g_eff(g)),    while it gains a tenth per step: exact where `bounds` leave room
         then    least sum over (g_eff - target)^2 within `bounds`, by projected gradients with steps of Barzilai and
                 Borwein, until none of them moves a conductance: the best of what is out of reach
 
@@ -78,7 +78,7 @@ def compensate(
 
     Gradients: of `g`, in reverse mode, in `target` and every wire value, by the inverse of the derivative of
         `effective_conductance`, an iteration; NaN where not all of a tile is a success. None of `error`.
-    Accuracy: 64 x 64 cells, 1 ohm a segment, 10 to 100 uS: within 3e-8 of every target in float64, 3e-6
+    Accuracy: 64 x 64 cells, 1 ohm per segment, 10 to 100 uS: within 3e-8 of every target in float64, 3e-6
         in float32, in 0.2 s on two cores; cells need up to 132 uS. Stopped at 100 uS, the worst cell misses 22 %.
 
     Reference: steps: J. Barzilai and J. Borwein, IMA J. Numer. Anal. 8, 141, 1988; projected, not monotone: E. Birgin,

@@ -144,7 +144,7 @@ class Tile(Model):
         Args:
             state: of the hardware.
             code: of every weight.
-            key: of what is random in writing.
+            key: random key for the writing.
             progress: told, by schemes that take many rounds, the rounds and the devices that are not done.
 
         Returns:
@@ -168,7 +168,7 @@ class Tile(Model):
 
         Args:
             w: weights in [-1, 1], or [0, 1] of a cell without a sign.
-            key: of the hardware and of its writing.
+            key: random key for the hardware and for its writing.
 
         Returns:
             The state, and the weights that it multiplies with, wires included.
@@ -240,7 +240,7 @@ class Tile(Model):
         Args:
             state: of the hardware.
             x: inputs in [-1, 1], in units of the read voltage.
-            key: of the devices' read noise, the same for the whole batch; `None` is no noise.
+            key: random key for the read noise of the devices, one draw for the whole batch; `None` is no noise.
             temperature: of the hardware [K].
             throw: as in `realise`.
         """

@@ -77,6 +77,7 @@ def test_one_read_of_one_cell_leaves_its_noise():
     assert rms(write("one-hot")) > 2 * rms(write("hadamard"))
 
 
+@pytest.mark.slow
 def test_comparisons_take_cells_nearer_than_any_of_their_reads_is():
     """Signs of 16 reads of a deviation of one step say little of a cell; 40 rounds of ever smaller steps say more."""
     found = write("comparisons", max_rounds=40)

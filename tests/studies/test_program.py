@@ -103,6 +103,8 @@ def noisy(listening, result):
 def test_levels_that_the_noise_does_not_support_are_told_and_are_no_error(noisy):
     done = noisy.last.success
     assert 0.02 < done.mean() < 0.8
+    off = np.abs(noisy.read.astype(float) - noisy.target.astype(float))
+    np.testing.assert_array_equal(noisy.within, np.mean(off <= 1e-6, axis=0))
     # The mask is what raw reads say: cells without success have more of them beyond.
     assert noisy.within[done].mean() > 0.99 > 0.8 > noisy.within[~done].mean()
     assert noisy.last.levels < 500

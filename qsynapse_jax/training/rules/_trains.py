@@ -95,7 +95,7 @@ class PulseTrains(Model):
             x: of the rows.
             d: of the columns; devices potentiate where x d is positive.
             rate: mean coincidences for x = d = 1, e.g. learning rate over mean step.
-            key: of the bits.
+            key: random key for the bits.
         """
         size_x, size_d = jnp.max(jnp.abs(x)), jnp.max(jnp.abs(d))
         asked = rate * size_x * size_d
