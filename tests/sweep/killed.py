@@ -14,13 +14,13 @@ from qsynapse_jax import sweep
 from tests.sweep.zoo import LINE
 
 
-# 48 chunks of 10 ms and more: a kill finds it anywhere.
-def plan() -> sweep.Plan:
-    return sweep.grid(LINE, cells=[2, 3], r_segment=[1, 10], seed=range(24), chunk=2)
+def plan(kills: int) -> sweep.Plan:
+    """Of two shapes, with more chunks of 10 ms than are written while so many processes are killed."""
+    return sweep.grid(LINE, cells=[2, 3], seed=range(2 * kills + 4), chunk=2 if kills < 10 else 1)
 
 
-def compute(out: Path) -> None:
-    sweep.run(plan(), out, resume=True, on_progress=lambda progress: time.sleep(0.01))
+def compute(out: Path, kills: int) -> None:
+    sweep.run(plan(kills), out, resume=True, on_progress=lambda progress: time.sleep(0.01))
 
 
 def main(out: Path, delays: list[float]) -> None:
@@ -32,7 +32,7 @@ def main(out: Path, delays: list[float]) -> None:
     for delay in delays:
         child = os.fork()
         if child == 0:
-            compute(out)
+            compute(out, len(delays))
             os._exit(0)
         # Its first mark may need a compilation.
         marks, before = out / "done", len(list((out / "done").glob("*.json")))

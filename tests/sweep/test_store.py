@@ -120,10 +120,10 @@ def begin(out, *delays):
 def test_kill_9_at_random_moments_loses_nothing(kills, tmp_path):
     """Each lives until it has written a chunk and then up to two chunks longer, so that all of them find work."""
     rng = np.random.default_rng()
-    said = begin(tmp_path / "sweep", *rng.uniform(0, 0.05 if kills == 2 else 0.01, kills).round(4))
+    said = begin(tmp_path / "sweep", *rng.uniform(0, 0.02, kills).round(4))
     assert len(said) == kills
     assert "ended" not in said
-    plan = killed.plan()
+    plan = killed.plan(kills)
     same(sweep.run(plan, tmp_path / "sweep", resume=True), sweep.run(plan, tmp_path / "whole"))
 
 
