@@ -106,6 +106,9 @@ bench-gpu: $(STAMP)  ## run the benchmarks on a GPU into experiments/bench/gpu, 
 	bench compile 150 --repeats 1; \
 	bench training 110 --budget 4
 
+reproduce-quick: $(STAMP)  ## run a small version of every experiment into runs/quick, in ten minutes; proves that it runs
+	@$(BIN)/python -m experiments all --quick
+
 reproduce: $(STAMP)  ## run every experiment in full and remake the tables (QSYNAPSE_DATA=DIR for MNIST)
 	@$(BIN)/python -m experiments all
 	@$(BIN)/python -m experiments tables
@@ -173,4 +176,4 @@ clean:  ## remove the environments, the caches and the build outputs
 	rm -rf $(VENV) $(NEWEST) build dist .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help install demo test test-slow test-all lint type check bench bench-gpu reproduce notebooks docs pictures dist test-newest clean
+.PHONY: help install demo test test-slow test-all lint type check bench bench-gpu reproduce reproduce-quick notebooks docs pictures dist test-newest clean

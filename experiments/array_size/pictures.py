@@ -17,9 +17,9 @@ def draw(record: Record, folder: Path) -> None:
     for panel, name in zip(panels[0], names, strict=True):
         image = heat_map(
             panel,
-            record.data[f"{name}/bits"].mean(-1).T,
-            x=np.asarray(record.data["lines"]),
-            y=np.asarray(record.data["wires"]),
+            np.nanmean(record.data[f"{name}/bits"], -1).T,
+            x=np.asarray(record.data["lines"]).tolist(),
+            y=np.asarray(record.data["wires"]).tolist(),
             label_x="lines of the array",
             label_y="ohm per segment",
             low=0,

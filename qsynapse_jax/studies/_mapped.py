@@ -177,7 +177,7 @@ class MappedResult:
             before = value
         columns = ["network", f"test accuracy ({self.test_samples:,} samples)", "against the row above"]
         title = f"{self.config.dataset} on a measured array, seed {self.config.seed}"
-        data = {} if self.weights is None else dict(zip(("intended", "effective"), self.weights, strict=True))
+        data = {} if self.weights is None else {"intended": self.weights[0], "effective": self.weights[1]}
         return Record(
             "mapped",
             self.config,

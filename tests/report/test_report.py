@@ -104,6 +104,8 @@ def test_a_browser_draws_it_without_an_error(swept, tmp_path):
     command = [CHROMIUM, *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr, done.stderr
-    plots, drawn, label = re.search(r"<title>plots (\d+) drawn (\d+) hover (.*?)</title>", done.stdout).groups()
+    found = re.search(r"<title>plots (\d+) drawn (\d+) hover (.*?)</title>", done.stdout)
+    assert found
+    plots, drawn, label = found.groups()
     assert int(plots) == int(drawn) >= 2
     assert re.search(r"\d", label)
