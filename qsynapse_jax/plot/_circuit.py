@@ -45,7 +45,7 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
         # Squares in units of the axes: they leave the lines visible whatever size the axes have.
         centers = np.stack([columns.ravel(), rows.ravel()], axis=1)[:, None]
         squares = centers + _HALF * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-        shown = ax.add_collection(PolyCollection(squares, array=np.ravel(values / scale), cmap="viridis"))
+        shown = ax.add_collection(PolyCollection(list(squares), array=np.ravel(values / scale), cmap="viridis"))
         ax.set(xlim=(-1, n_cols - 0.4), ylim=(n_rows, -0.6), aspect="equal")
     else:
         shown = ax.imshow(values / scale, cmap="viridis", aspect="equal", interpolation="nearest")
