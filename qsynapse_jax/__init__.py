@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qsynapse_jax import plot as plot
     from qsynapse_jax import programming as programming
     from qsynapse_jax import quantize as quantize
+    from qsynapse_jax import report as report
     from qsynapse_jax import studies as studies
     from qsynapse_jax import sweep as sweep
     from qsynapse_jax import tile as tile
@@ -39,6 +40,7 @@ _PACKAGES = (
     "plot",
     "programming",
     "quantize",
+    "report",
     "studies",
     "sweep",
     "tile",

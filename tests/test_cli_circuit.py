@@ -21,7 +21,7 @@ from tests.unchecked import unchecked
 
 G, V = random_cells((3, 2), seed=1), random_volts((3,), seed=2)
 PLAIN = {"g": G, "v_in": V, "r_word": 10.0, "r_bit": 20.0}
-README = (Path(__file__).parent.parent / "README.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "circuits.md").read_text()
 
 
 @pytest.fixture
@@ -329,16 +329,16 @@ def test_no_convergence_is_a_message_too(folder, capsys):
     assert not Path("solution.npz").exists()
 
 
-def test_the_commands_of_the_readme(folder, capsys):
+def test_the_commands_of_the_page(folder, capsys):
     """The lines that make a file and solve it, as they stand there; and ngspice, where it is, agrees."""
-    (program,) = re.findall(r'python -c "(.*?)"\n', README, flags=re.DOTALL)
+    (program,) = re.findall(r'python -c "(.*?)"\n', PAGE, flags=re.DOTALL)
     subprocess.run([sys.executable, "-c", program], check=True, cwd=folder)
-    (solve,) = re.findall(r"qsynapse (solve .*?) +#", README)
-    (spice,) = re.findall(r"qsynapse (spice .*?) +#", README)
+    (solve,) = re.findall(r"qsynapse (solve .*?) +#", PAGE)
+    (spice,) = re.findall(r"qsynapse (spice .*?) +#", PAGE)
     run(*solve.split())
     assert "8 word lines x 4 bit lines, sinh cells" in capsys.readouterr().out
     run(*spice.split())
-    (ngspice,) = re.findall(r"^(ngspice .*?) +#", README, flags=re.MULTILINE)
+    (ngspice,) = re.findall(r"^(ngspice .*?) +#", PAGE, flags=re.MULTILINE)
     assert f"Run it: {ngspice}\n" in capsys.readouterr().out
     if shutil.which("ngspice"):
         done = subprocess.run(ngspice.split(), capture_output=True, text=True, check=True, timeout=60)

@@ -10,6 +10,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+import qsynapse_jax as qs
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -21,6 +23,9 @@ PRIVATE = re.compile(
     """,
     re.VERBOSE,
 )
+# Names of ours as they are written, in code and in prose: `qs.crossbar.solve`.
+NAMED = re.compile(r"\bqs((?:\.[A-Za-z]\w*)+)")
+LINK = re.compile(r"\]\(([^)\s:#]+\.ipynb)\)")
 MACHINE_PATH = re.compile(r"(?:/home/|/root/|/tmp/|/Users/|/site-packages/|[A-Za-z]:\\Users)")
 
 
@@ -101,6 +106,55 @@ def test_its_committed_outputs_are_clean(path):
 def test_it_uses_public_names_only(path):
     for number, cell in code_cells(nbformat.read(path, as_version=4)):
         assert not private_names(cell.source), f"{path.name}, cell {number} uses {private_names(cell.source)}"
+
+
+def unknown_names(text):
+    """Names of ours that do not exist; an attribute of what a call gives is not looked at."""
+    unknown = []
+    for match in NAMED.finditer(text):
+        found = qs
+        for part in match.group(1)[1:].split("."):
+            found = getattr(found, part, None)
+        if found is None:
+            unknown.append(match.group())
+    return unknown
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_names_of_ours_exist(path):
+    for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+        assert not unknown_names(cell.source), f"{path.name}, cell {number} names {unknown_names(cell.source)}"
+
+
+def test_names_that_do_not_exist_are_found():
+    assert unknown_names("`qs.crossbar.solve(g)` and `qs.crossbar.resolve(g)`, qs.Cells") == [
+        "qs.crossbar.resolve",
+        "qs.Cells",
+    ]
+
+
+def test_they_are_numbered_and_listed_in_the_readme():
+    numbers = [path.name.split("_")[0] for path in NOTEBOOKS]
+    assert numbers == [f"{number:02d}" for number in range(1, len(NOTEBOOKS) + 1)]
+    listed = re.findall(r"^- \[[^]]*\]\(notebooks/([^)]*)\)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert listed == [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_one_leads_to_the_next(path):
+    prose = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    links = LINK.findall(prose)
+    broken = [link for link in links if not (path.parent / link).is_file()]
+    assert not broken, f"{path.name} leads to {broken}, which is not there"
+    after = NOTEBOOKS[NOTEBOOKS.index(path) + 1 :]
+    assert not after or after[0].name in links, f"{path.name} does not lead to {after[0].name}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_it_is_small(path):
+    assert path.stat().st_size < 800e3, (
+        f"{path.name} has {path.stat().st_size / 1e3:.0f} kB; lower the dpi of its pictures"
+    )
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ class AbstractCell(Model):
         return jnp.ones(())
 
     def device_grid(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Least target of a device, and the step from one target to the next [S]."""
+        """Least target of a device, and the step from one target to the next, the smallest where they differ [S]."""
         low, high = self.code_range
         ends = self.targets(jnp.asarray([low, high]))
         least = jnp.min(ends)

@@ -51,6 +51,10 @@ class MeasuredLevels(AbstractCell):
     def targets(self, code: Int[Any, "*shape"]) -> Float[Array, " 1 *shape"]:
         return self.g.at[self.checked_code(code)].get(mode="fill", fill_value=jnp.nan)[None]
 
+    def device_grid(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        # The smallest distance, so that no band of a write reaches into that of a neighbor.
+        return self.g[0], jnp.min(jnp.diff(self.g))
+
     def assemble(
         self, g_devices: Float[Array, " 1 *shape"], parts: Any = None, *, temperature: Any = 300.0
     ) -> Float[Array, " 1 *shape"]:

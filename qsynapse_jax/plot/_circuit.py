@@ -7,7 +7,9 @@ import numpy as np
 from qsynapse_jax.plot._pictures import new_figure
 
 # Beyond so many lines, drawn lines would hide the cells.
-_MOST_DRAWN = 40
+_MOST_DRAWN = 24
+# Half of the side of a cell, where one is the distance of lines.
+_HALF = 0.36
 _PREFIXES = {1.0: "", 1e-3: "m", 1e-6: "u", 1e-9: "n", 1e-12: "p"}
 
 
@@ -27,6 +29,8 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
     Raises:
         ValueError: `values` without two axes.
     """
+    from matplotlib.collections import PolyCollection
+
     values = np.asarray(values)
     if values.ndim != 2:
         raise ValueError(f"Argument `values` must have shape (wl, bl), but has shape {values.shape}.")
@@ -38,8 +42,10 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
         ax.hlines(range(n_rows), -1, n_cols - 1, color="0.6", lw=1, zorder=0)
         ax.vlines(range(n_cols), 0, n_rows, color="0.6", lw=1, zorder=0)
         rows, columns = np.mgrid[:n_rows, :n_cols]
-        size = (0.62 * 72 * 4.0 / max(n_rows, n_cols)) ** 2
-        shown = ax.scatter(columns, rows, c=values / scale, s=min(size, 400), marker="s", cmap="viridis")
+        # Squares in units of the axes: they leave the lines visible whatever size the axes have.
+        centers = np.stack([columns.ravel(), rows.ravel()], axis=1)[:, None]
+        squares = centers + _HALF * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        shown = ax.add_collection(PolyCollection(list(squares), array=np.ravel(values / scale), cmap="viridis"))
         ax.set(xlim=(-1, n_cols - 0.4), ylim=(n_rows, -0.6), aspect="equal")
     else:
         shown = ax.imshow(values / scale, cmap="viridis", aspect="equal", interpolation="nearest")

@@ -46,9 +46,11 @@ def compensated(
         )
     if wires is None:
         return g
-    least, step = (x.astype(g.dtype) for x in cell.device_grid())
+    least = cell.device_grid()[0].astype(g.dtype)
     largest = jnp.max(cell.targets(jnp.asarray(cell.code_range))).astype(g.dtype)
     wires = counted(wires, shape)
     found = compensate(tiles(g, wires, shape), wires, (least, largest), max_steps=max_steps).g
-    level = jnp.round((join(found, (g.shape[-2], g.shape[-1])) - least) / step)
-    return jnp.clip(least + step * level, least, largest)
+    # The nearest of all targets, which need not be evenly spaced.
+    low, high = cell.code_range
+    level = jnp.sort(cell.targets(jnp.arange(low, high + 1)).ravel().astype(g.dtype))
+    return level[jnp.searchsorted((level[1:] + level[:-1]) / 2, join(found, (g.shape[-2], g.shape[-1])))]

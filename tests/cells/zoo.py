@@ -64,6 +64,7 @@ class Case:
     wrap: Callable[[Any], Any] = lambda cell: cell
     signed: bool = False
     monotone: bool = True
+    even: bool = True  # whether the targets of a device are evenly spaced
 
     def build(self, **changed: Any) -> qs.cells.AbstractCell:
         parameters = self.parameters | changed
@@ -119,7 +120,7 @@ def measured(g: list[float], **options: Any) -> Case:
     def law(code: int) -> Fraction:
         return Fraction(g[code])
 
-    return one_line(qs.cells.MeasuredLevels, f"measured{len(g)}", {}, {"g": g}, law, len(g), **options)
+    return one_line(qs.cells.MeasuredLevels, f"measured{len(g)}", {}, {"g": g}, law, len(g), even=False, **options)
 
 
 def wrapped(case: Case, name: str, wrap: Callable[[Any], Any], **changed: Any) -> Case:
