@@ -36,6 +36,8 @@ if jaxlib.version.__version_info__ < (0, 11):
 # JAX does not write at once: whoever reads meanwhile, or after the writer was killed, gets a part, which does not
 # decompress, so that JAX warns and compiles. The warning is ignored here, and in pyproject.toml.
 SHARED_FROM = 0.3
+# A folder that several runs share, one after another: CI runs the quick tests, then the slow ones.
+KEPT = "QSYNAPSE_TESTS_COMPILED"
 # What is killed on purpose only reads (`READS_ONLY`): a part that it left would be compiled by all who come after.
 UNREADABLE = "ignore:Error reading persistent compilation cache entry"
 READS_ONLY = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
@@ -55,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XLA_FLAGS"] = f"{QUICK} {flags}".strip()
     # The cache folder of whoever runs the tests is theirs: no command of a test looks there, or leaves a thing.
     if is_first(config):
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="compiled-for-tests-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ.get(KEPT) or tempfile.mkdtemp(prefix="compiled-for-tests-")
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = str(int(not as_users_do))
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = str(SHARED_FROM)
     os.environ["PYTHONWARNINGS"] = UNREADABLE
@@ -65,8 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """What was compiled goes with the last test."""
-    if is_first(config):
+    """What was compiled goes with the last test, unless it has a folder of its own."""
+    if is_first(config) and not os.environ.get(KEPT):
         shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
