@@ -47,6 +47,7 @@ def test_without_wires_it_is_the_cell():
     assert float(straight.gain) == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_behind_wires_levels_fall_and_spread_and_the_error_is_that_of_all_cells():
     on = tile(binary_weighted(BITS, 8e3, R_ON, R_OFF), Wires(14.0, 42.0))
@@ -65,6 +66,7 @@ def test_behind_wires_levels_fall_and_spread_and_the_error_is_that_of_all_cells(
     assert float(found.spread[12]) == pytest.approx(at_5.std(), rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_its_gradient_in_resistors_and_wires_is_that_of_finite_differences():
     code = codes((8, 6))

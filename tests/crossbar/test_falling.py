@@ -96,6 +96,7 @@ def test_the_smallest_case():
     np.testing.assert_allclose(sol.v_cell, [[v]], rtol=1e-12)
 
 
+@pytest.mark.slow
 @x64
 def test_several_operating_points_need_a_start():
     low, middle, high = crossings(1.1, 3000.0)

@@ -111,6 +111,7 @@ def test_the_gradient_of_a_model_is_that_of_its_value(x64):
     check_grads(lambda x: model(g + scale * x) / scale, (jnp.asarray(moved(g, 0.5) - g) / scale,), 2, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_an_error_says_is_true():
     """Value and slope by random inputs against whole matrices and autodiff, over steps from 1 % to 40 %."""
     g = cells((3, 33, 24))

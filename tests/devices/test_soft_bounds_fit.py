@@ -61,6 +61,7 @@ def test_the_compact_model_as_soft_bounds():
     assert "states, symmetry point" in repr(found)
 
 
+@pytest.mark.slow
 @x64
 def test_the_fit_has_a_gradient():
     """States against the amplitude of the set pulse, through the compact model and the fit; central differences."""

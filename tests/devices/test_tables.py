@@ -144,6 +144,7 @@ def test_a_measured_device_goes_along_its_curves():
     np.testing.assert_allclose(state.w, at_once.w, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_measured_device_has_the_spread_and_the_noise_of_its_table():
     """A table of 60 devices and 40 cycles, and one measured of the device that it makes. Of 60 devices a spread is
     known to 9 %, so 40 % is four of these. Noise of many increments is known to 2 %, but the mean curve bends more
@@ -172,6 +173,7 @@ MADE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", MADE, ids=lambda device: type(device).__name__)
 def test_a_fit_finds_the_form_that_made_the_curves(device):
     """The form by name, its curves within 0.02 % of the range, which is more than float32 and Levenberg leave."""

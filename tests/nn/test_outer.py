@@ -67,6 +67,7 @@ def test_factors_multiply_to_the_gradient():
     np.testing.assert_array_equal(model.norm.mean.get_value(), before)
 
 
+@pytest.mark.slow
 def test_written_devices_have_factors_too():
     """That is where a rule needs them; only what is digital has a gradient."""
     # Compiled as one: operation by operation takes longer to compile than to test.

@@ -26,6 +26,7 @@ def backward(kernel):
     return jax.vjp(kernel.multiply, X)[1](E)[0]
 
 
+@pytest.mark.slow
 def test_without_converters_the_backward_read_is_the_transposed_matrix_behind_its_wires():
     one = kernel()
     np.testing.assert_allclose(backward(one), E @ one.matrix().T, rtol=1e-5, atol=1e-6)
@@ -46,6 +47,7 @@ def test_the_backward_read_has_converters_of_its_own():
         kernel(back=3)
 
 
+@pytest.mark.slow
 def test_the_slope_in_physical_parameters_is_that_of_the_forward_read():
     one = kernel()
 

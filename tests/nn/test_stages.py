@@ -63,6 +63,7 @@ def test_without_a_device_what_is_written_is_what_was_meant():
     assert all(isinstance(kernel, qs.nn.MasterKernel) for kernel in kernels_of(model))
 
 
+@pytest.mark.slow
 def test_every_layer_is_written_with_a_key_of_its_own():
     """Keys are split among the layers, and each into one for making devices and one for writing them."""
     model, written = on_switches()

@@ -31,6 +31,7 @@ def array():
     return device, device.as_state(jnp.tile(jnp.asarray(STATES, float)[:, None], (1, 4)), key=KEY)
 
 
+@pytest.mark.slow
 @x64
 @by_bias
 @pytest.mark.parametrize("v", [1.35, -1.3])
@@ -87,6 +88,7 @@ def test_cells_see_what_the_wires_leave(kind, seen):
     np.testing.assert_allclose(out.trace.energy, power * 1e-6, rtol=0.12, atol=1e-15)
 
 
+@pytest.mark.slow
 @x64
 def test_a_pulse_in_parts_follows_the_conductances():
     """Parts of a pulse converge by first order, and count as one pulse."""
@@ -105,6 +107,7 @@ def test_a_pulse_in_parts_follows_the_conductances():
 
 
 # The table of a hundred thousand and a million half-select pulses of 0.70 V and 2.5 us [uS], in three states.
+@pytest.mark.slow
 @x64
 @pytest.mark.parametrize(
     ("v", "expected"),

@@ -75,6 +75,7 @@ def test_a_weighted_synapse_moves_by_signs_and_the_major_array_by_large_errors_a
     assert (int(tally.presentations), int(tally.pulses[0])) == (1, 4 + 8)
 
 
+@pytest.mark.slow
 def test_rider_finds_symmetry_points_and_learns_where_taking_them_for_0_does_not():
     """Means over three arrays whose symmetry points spread by half their range, after 3,000 presentations."""
     x, y = samples(300)
