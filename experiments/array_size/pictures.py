@@ -22,8 +22,8 @@ def draw(record: Record, folder: Path) -> None:
             y=np.asarray(record.data["wires"]).tolist(),
             label_x="lines of the array",
             label_y="ohm per segment",
-            low=0,
-            high=8,
+            low=0.0,
+            high=8.0,
         )
         panel.set_title(name)
     figure.colorbar(image, ax=panels[0], label="bits left of a current")

@@ -85,8 +85,8 @@ def _influence(record: Record) -> Any:
     amplitudes, densities = (_setting(record, name) for name in ("amplitudes", "densities"))
     pulses = np.sum([data[f"traps/{name}/pulses"] for name in _COLORS], axis=0)
     shown = (
-        (before, np.log2(data["traps/coarse"]), (4, 11), "Bits that 99 of 100 cells\nkeep apart, not denoised"),
-        (cost, pulses, (5, 20), "Pulses per cell to 2,048 levels,\ndenoised"),
+        (before, np.log2(data["traps/coarse"]), (4.0, 11.0), "Bits that 99 of 100 cells\nkeep apart, not denoised"),
+        (cost, pulses, (5.0, 20.0), "Pulses per cell to 2,048 levels,\ndenoised"),
     )
     for panel, values, (low, high), title in shown:
         y, labels = [1e6 * one for one in amplitudes], ("trap density", "trap amplitude [uS]")
