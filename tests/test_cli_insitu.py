@@ -5,6 +5,7 @@ import pytest
 
 from qsynapse_jax.cli import main
 from qsynapse_jax.studies import find_run
+from tests.refusal import refused
 
 # The program of tests/studies/test_insitu.py.
 SMALL = ["insitu", "--rule", "sgd", "--hidden", "4", "--train-images", "60", "--learning-rate", "0.2", "--epochs", "2"]
@@ -17,17 +18,6 @@ WRONG = {
     "wires": (["--r-wire", "nan"], "`r_wire` must be non-negative"),
     "images": (["--train-images", "9999"], "`train_images` must be at most 1,297"),
 }
-
-
-def refused(capsys, *arguments):
-    """What is said to wrong use: one message, status 2, no traceback."""
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("qsynapse: ")
-    assert said.count("\n") == 1
-    return said
 
 
 @pytest.mark.filterwarnings("default")

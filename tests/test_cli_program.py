@@ -5,6 +5,7 @@ import pytest
 
 from qsynapse_jax.cli import main
 from qsynapse_jax.studies import find_run
+from tests.refusal import refused
 
 SMALL = ["program", "--array", "16", "--levels", "2048", "--low", "50uS", "--high", "4144uS", "--seed", "3"]
 WRONG = {
@@ -14,17 +15,6 @@ WRONG = {
     "budget": (["--max-pulses", "0"], "`max_pulses` must be an integer of at least 1"),
     "file": (["--target", "none.npy"], "none.npy does not exist"),
 }
-
-
-def refused(capsys, *arguments):
-    """What is said to wrong use: one message, status 2, no traceback."""
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("qsynapse: ")
-    assert said.count("\n") == 1
-    return said
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ class _Shape:
         try:
             return self.program.schema()
         except Exception:
+            # A study of one's own may raise anything while it is traced: its points record that as they are computed.
             return {}
 
 
