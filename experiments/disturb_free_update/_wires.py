@@ -16,7 +16,7 @@ BIASES = {"V/2": HalfBias, "gate": GateBias}
 
 
 class Update(NamedTuple):
-    """One kind of pulse on an array; all of shape (lines, lines), NaN where a cell was never met.
+    """One kind of pulse on an array; all of shape (word lines, bit lines), NaN where a cell was never met.
 
     Attributes:
         v: mean voltage across a selected cell [V].
@@ -29,22 +29,19 @@ class Update(NamedTuple):
     half: np.ndarray
 
 
-def update(r: float, lines: int, bias: str, v: float, share: float, patterns: int, seed: int) -> Update:
-    """Steps of an array behind wires, over random patterns of selected rows and columns.
+def update(r: float, bias: str, v: float, rows: np.ndarray, columns: np.ndarray) -> Update:
+    """Steps of an array behind wires, over patterns of selected rows and columns.
 
     Args:
         r: of every segment [ohm].
-        lines: word lines and bit lines.
         bias: of the unselected lines, "V/2" or "gate".
         v: amplitude of the pulse [V].
-        share: of the rows and columns that are pulsed at once.
-        patterns: how many.
-        seed: of the patterns.
+        rows: which word lines are pulsed in each pattern, shape (patterns, word lines).
+        columns: which bit lines, shape (patterns, bit lines).
     """
-    device, key = CmoFilament(), jax.random.key(seed)
+    device, key = CmoFilament(), jax.random.key(0)
     # At the symmetry point, in the middle of the range.
-    state = device.init((lines, lines), key=key)
-    rows, columns = jax.random.bernoulli(key, share, (2, patterns, lines))
+    state = device.init((rows.shape[1], columns.shape[1]), key=key)
     v_cell, change, nominal = map(
         np.array, _moved(device, state, BIASES[bias](v, WIDTH), rows, columns, Wires(r, r), key)
     )

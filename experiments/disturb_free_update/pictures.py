@@ -14,21 +14,20 @@ def draw(record: Record, folder: Path) -> None:
     from matplotlib.ticker import MaxNLocator
 
     maps = [name for name in record.data if name.startswith("map/gate") and name.endswith("/u")]
-    figure = Figure(figsize=(5 * (2 + len(maps)) / 1.4, 3.8), layout="constrained")
-    panels = figure.subplots(1, 2 + len(maps), squeeze=False)[0]
-    for panel, rule, title in zip(
-        panels, ("sgd", "agad"), ("Plain descent, half-selects", "AGAD, wires"), strict=False
-    ):
+    titles = {"sgd": "Plain descent, half-selects", "agad": "AGAD, spread 0.18", "wires": "AGAD behind wires, digits"}
+    figure = Figure(figsize=(3.6 * (len(titles) + len(maps)), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(titles) + len(maps), squeeze=False)[0]
+    for panel, (rule, title) in zip(panels, titles.items(), strict=False):
         for name in (name for name in record.data if name.startswith(f"{rule}/")):
             accuracy = record.data[name]
             epochs = np.arange(1, accuracy.shape[1] + 1)
-            line = panel.plot(epochs, accuracy.mean(0), label=name.split("/")[1], marker=".")
+            line = panel.plot(epochs, accuracy.mean(0), label=name.partition("/")[2], marker=".")
             panel.fill_between(epochs, accuracy.min(0), accuracy.max(0), color=line[0].get_color(), alpha=0.2, lw=0)
         panel.set(title=title, xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.legend(fontsize=8)
     panels[0].set_ylabel("accuracy on test images [%]")
-    for panel, name in zip(panels[2:], maps, strict=True):
+    for panel, name in zip(panels[len(titles) :], maps, strict=True):
         image = panel.imshow(100 * record.data[name], cmap="viridis")
         figure.colorbar(image, ax=panel, label="step [% of nominal]", shrink=0.8)
         panel.set(title=f"SET step, gates, {name.split('/')[2]}", xlabel="bit line", ylabel="word line")

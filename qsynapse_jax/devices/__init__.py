@@ -4,6 +4,7 @@ from qsynapse_jax.devices import presets as presets
 from qsynapse_jax.devices._affine import ConstantStep as ConstantStep
 from qsynapse_jax.devices._affine import LinearStep as LinearStep
 from qsynapse_jax.devices._affine import SoftBounds as SoftBounds
+from qsynapse_jax.devices._base import AbstractBipolar as AbstractBipolar
 from qsynapse_jax.devices._base import AbstractDevice as AbstractDevice
 from qsynapse_jax.devices._base import AbstractDriven as AbstractDriven
 from qsynapse_jax.devices._base import AbstractFluctuating as AbstractFluctuating

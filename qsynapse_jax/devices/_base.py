@@ -231,6 +231,19 @@ class AbstractGated(AbstractDriven):
         """The reset pulse of a strength in (0, 1]: the part of the way to the open state that it goes."""
 
 
+class AbstractBipolar(AbstractDriven):
+    """A device of many levels that a voltage of one sign moves up and one of the other down, the further the higher.
+
+    Pulses of the amplitudes `v_set` and `v_reset` [V], both positive, and widths `t_set` and `t_reset` [s] are those of
+    its operating point.
+    """
+
+    v_set: eqx.AbstractVar[Scalar]
+    v_reset: eqx.AbstractVar[Scalar]
+    t_set: eqx.AbstractVar[Scalar]
+    t_reset: eqx.AbstractVar[Scalar]
+
+
 class AbstractFluctuating(AbstractDriven):
     """A device whose conductance fluctuates, the less so after pulses that are too weak to switch it."""
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import Rule, Scalar, as_whole, check, checked, finite, kelvin, non_negative, positive, real
-from qsynapse_jax.devices._base import AbstractDriven, Exposure, Pulse, Trace, as_shape
+from qsynapse_jax.devices._base import AbstractBipolar, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._cmo_law import CHARGE, Dome, conductance
 from qsynapse_jax.devices._cmo_march import density_at, march
 from qsynapse_jax.devices._retention import Retention
@@ -36,7 +36,7 @@ class CmoState(eqx.Module):
     age: Float[Array, "*shape"]
 
 
-class CmoFilament(AbstractDriven):
+class CmoFilament(AbstractBipolar):
     """Vacancies C in a dome of metal oxide hop with the field and the heat of a pulse, and set the current that flows.
 
         field      F = (V - I r_series) / length

@@ -24,6 +24,7 @@ from qsynapse_jax.programming._residual import Residual as Residual
 from qsynapse_jax.programming._residual import residual as residual
 from qsynapse_jax.programming._schemes import FPPV as FPPV
 from qsynapse_jax.programming._schemes import ISPP as ISPP
+from qsynapse_jax.programming._schemes import BipolarISPP as BipolarISPP
 from qsynapse_jax.programming._schemes import RangeAdapting as RangeAdapting
 from qsynapse_jax.programming._schemes import SinglePulse as SinglePulse
 from qsynapse_jax.programming._serial import array_time as array_time

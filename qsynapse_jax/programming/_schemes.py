@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Rule, Scalar, positive, real, whole
-from qsynapse_jax.devices import AbstractGated, AbstractTwoLevel, Pulse, Trace
+from qsynapse_jax.devices import AbstractBipolar, AbstractGated, AbstractTwoLevel, Pulse, Trace
 from qsynapse_jax.programming._base import SAME, AbstractScheme, Bands, Progress, Reading, is_least
 from qsynapse_jax.programming._verify import AbstractVerifying
 
@@ -174,3 +174,38 @@ class RangeAdapting(AbstractVerifying):
         strength = jnp.where(reading.low > 0, self.weak, 1)
         pulse = device.set_pulse(device.v_t + raised).where(is_set, device.reset_pulse(strength))
         return pulse, jnp.where(is_set, raised, self.back * memory)
+
+
+class BipolarISPP(AbstractVerifying):
+    """Incremental steps of both polarities: the amplitude rises from pulse to pulse until the read crosses the band.
+
+    Then pulses of the other polarity go back, from the first amplitude again, so that the way of an overshoot is that
+    of a weak pulse. Amplitudes are in units of the device's operating point, `v_set` up and `v_reset` down; widths are
+    those of the operating point.
+
+    Args:
+        first: amplitude of the first pulse of each polarity.
+        rise: of the amplitude, from one pulse to the next.
+        most: largest amplitude.
+        tolerance, max_pulses, erase_pulses: as for `AbstractVerifying`.
+    """
+
+    demands: ClassVar = AbstractBipolar
+
+    first: Scalar = real("", positive, default=0.85)
+    rise: Scalar = real("", positive, default=0.02)
+    most: Scalar = real("", positive, default=1.3)
+    tolerance: Scalar = real("", _HALF_WIDTH, default=0.25)
+    max_pulses: int = whole(1, default=200)
+    erase_pulses: int = whole(1, default=100)
+
+    def start(self, device: AbstractBipolar, low: Float[Array, " n"], high: Float[Array, " n"]) -> Any:
+        return jnp.full(low.shape, self.first, low.dtype), jnp.zeros(low.shape, bool), jnp.zeros(low.shape, bool)
+
+    def next(self, device: AbstractBipolar, memory: Any, reading: Reading) -> tuple[Pulse, Any]:
+        level, was_pulsed, was_up = memory
+        is_up = reading.g < reading.low
+        raised = jnp.minimum(level + self.rise, self.most)
+        level = jnp.where(was_pulsed & (is_up == was_up), raised, self.first)
+        pulse = Pulse(level * device.v_set, device.t_set).where(is_up, Pulse(-level * device.v_reset, device.t_reset))
+        return pulse, (level, jnp.ones_like(was_pulsed), is_up)

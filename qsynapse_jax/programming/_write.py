@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import as_whole, check, non_negative_or_infinite
-from qsynapse_jax.devices import AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
+from qsynapse_jax.devices import AbstractBipolar, AbstractDriven, AbstractGated, AbstractTwoLevel, Trace, demand
 from qsynapse_jax.programming._array import check_polarities
 from qsynapse_jax.programming._base import AbstractScheme, Bands, Progress
 from qsynapse_jax.programming._bias import AbstractBias
-from qsynapse_jax.programming._schemes import RangeAdapting, SinglePulse
+from qsynapse_jax.programming._schemes import BipolarISPP, RangeAdapting, SinglePulse
 from qsynapse_jax.programming._verify import AbstractVerifying
 
 # Lower and upper ends of the bands [ohm]; the lowest band has no lower end, the highest no upper one. [S] data files of
@@ -29,13 +29,17 @@ _RADAR = {
 
 
 def default_scheme(device: Any) -> AbstractScheme:
-    """A scheme that can write `device`: one pulse for a switch, range-adapting write-verify behind a gate.
+    """A scheme that can write `device`: one pulse for a switch, write-verify for others.
+
+    Behind a gate it is range-adapting, without one in steps of the amplitude, up and down.
 
     Raises:
-        ValueError: a device that is neither.
+        ValueError: a device that none of these can write.
     """
     if isinstance(device, AbstractTwoLevel):
         return SinglePulse()
+    if isinstance(device, AbstractBipolar):
+        return BipolarISPP()
     demand(device, AbstractGated, "`RangeAdapting`, which writes what is no switch")
     return RangeAdapting()
 

@@ -39,6 +39,7 @@ def test_a_scheme_writes_what_it_suits_and_refuses_the_rest(scheme, case):
         able = {
             D.AbstractTwoLevel: "`Switch`",
             D.AbstractGated: "`GatedFilament`",
+            D.AbstractBipolar: "`CmoFilament`",
             D.AbstractFluctuating: "`TelegraphFilament`",
         }[scheme.demands]
         message = (
@@ -120,13 +121,33 @@ def test_writing_again_costs_a_switch_nothing_and_a_filament_one_read():
 
 @by_scheme
 def test_a_traced_target_that_is_no_number_is_no_success(scheme):
-    built = {D.AbstractTwoLevel: D.digital_switch, D.AbstractFluctuating: lambda: WIDE(D.TelegraphFilament())}
+    built = {
+        D.AbstractTwoLevel: D.digital_switch,
+        D.AbstractFluctuating: lambda: WIDE(D.TelegraphFilament()),
+        D.AbstractBipolar: D.cmo_reram,
+    }
     device = built.get(scheme.demands, D.analog_rram)()
     target = TARGET.at[1, 2, 3].set(jnp.nan)
     bands = jax.jit(lambda t: scheme.bands(device, t, MOST - LEAST, LEAST))(target)
     _, trace = scheme.write(device, device.init(SHAPE, key=jax.random.key(0)), bands, key=jax.random.key(1))
     assert not trace.success[1, 2, 3]
     assert trace.success.mean() > 0.75
+
+
+def test_cmo_devices_are_written_to_27_levels_by_their_operating_point():
+    """Both polarities in steps; all 1,024 in their bands of a quarter of a level, as read with noise."""
+    device = D.cmo_reram()
+    low, high = 25e-6, 90e-6
+    step = (high - low) / 26
+    target = low + step * (jnp.arange(1024.0).reshape(SHAPE) % 27)
+    state, trace = program(device, P.BipolarISPP(), target=target, step=step, least=low)
+    # The read that said so had noise of 0.3 uS at most, an eighth of a level.
+    error = (np.asarray(device.conductance(state)) - np.asarray(target)) / step
+    assert trace.success.all()
+    assert np.abs(error[np.asarray(target) > 26e-6]).max() < 1
+    assert np.std(error) < 0.25
+    assert (np.asarray(trace.sets) > 0).any()
+    assert (np.asarray(trace.resets) > 0).any()
 
 
 def test_positions_survive_the_gathering_into_buffers():
@@ -148,6 +169,7 @@ def test_positions_survive_the_gathering_into_buffers():
 def test_a_scheme_that_suits_is_chosen():
     assert isinstance(P.default_scheme(D.digital_switch()), P.SinglePulse)
     assert isinstance(P.default_scheme(D.analog_rram()), P.RangeAdapting)
+    assert isinstance(P.default_scheme(D.cmo_reram()), P.BipolarISPP)
     with pytest.raises(
         ValueError, match=r"^Argument `device` must be an `AbstractGated` for `RangeAdapting`, .* `Const"
     ):

@@ -22,6 +22,7 @@ SCHEMES = [
     P.FPPV(),
     P.ISPP(),
     P.RangeAdapting(),
+    P.BipolarISPP(max_pulses=1000, erase_pulses=1000, most=1.6),
     # In bands that new devices do not happen to lie in, and with few reads.
     P.Denoise(tolerance=0.1, reads=4),
 ]
