@@ -8,15 +8,12 @@ from qsynapse_jax.studies import Record
 
 
 def draw(record: Record, folder: Path) -> None:
-    """INL and accuracy by design over the seeds, and the front of error against power and area."""
+    """INL and accuracy by design over the seeds."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for panel, quantity, label in (
-        (axes[0], "tile_inl", "INL of a tile [LSB]"),
-        (axes[1], "accuracy", "test accuracy [%]"),
-    ):
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    quantities = (("tile_inl", "INL of a tile [LSB]"), ("accuracy", "test accuracy [%]"))
+    for panel, (quantity, label) in zip(figure.subplots(1, 2), quantities, strict=True):
         drawn = {
             name.split("/", 2)[2]: values.mean(axis=1)
             for name, values in record.data.items()
@@ -24,9 +21,6 @@ def draw(record: Record, folder: Path) -> None:
         }
         if drawn:
             plot.points_by_design(panel, drawn, label=label)
-    front = {name.removeprefix("front/"): values for name, values in record.data.items() if name.startswith("front/")}
-    power, error, area = (front[name] for name in ("power_w", "error_lsb", "area_m2"))
-    plot.front(axes[2], power=power[1:], error=error[1:], area=area[1:], start=(float(power[0]), float(error[0])))
     figure.savefig(folder / "codesign.png", dpi=130)
 
 

@@ -1,4 +1,4 @@
-"""Branch resistors found by gradient: against closed forms, against R, 2R, 4R behind wires, and against their cost."""
+"""Branch resistors found by gradient: against closed forms, and against R, 2R, 4R behind wires."""
 
 import dataclasses
 import time
@@ -10,7 +10,6 @@ import numpy as np
 from experiments._progress import Lines
 from experiments._record import write_result
 from experiments.codesign_ladder._closed_forms import closed_forms
-from experiments.codesign_ladder._front import FrontConfig, front
 from experiments.codesign_ladder.pictures import draw
 from qsynapse_jax.studies import CodesignConfig, CodesignResult, Record, TextTable, claim, run_codesign
 
@@ -27,13 +26,12 @@ REACH = {
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """The search behind wires, its seeds, and the front."""
+    """The search behind wires, and its seeds."""
 
     search: CodesignConfig = field(default_factory=lambda: CodesignConfig(dataset="mnist", hidden=(256,), series="E96"))
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of the trained network, of codes, of devices and of the starts in the closed-form checks."""
     closed_form_steps: int = 400
-    front: FrontConfig = field(default_factory=FrontConfig)
 
 
 def main(folder: Path, *, quick: bool) -> Record:
@@ -41,14 +39,14 @@ def main(folder: Path, *, quick: bool) -> Record:
     config = ExperimentConfig()
     if quick:
         search = CodesignConfig(hidden=(4,), tile_shape=(16,), steps=2, network=0.0, series="E96")
-        config = ExperimentConfig(search, (0,), 2, FrontConfig(tile=8, steps=2))
+        config = ExperimentConfig(search, (0,), 2)
     started = time.perf_counter()
     known = closed_forms(config.seeds, config.closed_form_steps)
     results = []
     for seed in config.seeds:
         print(f"seed {seed}", flush=True)
         results.append(run_codesign(dataclasses.replace(config.search, seed=seed), Lines()))
-    data = _data(results) | {f"front/{name}": values for name, values in front(config.front).items()}
+    data = _data(results)
     claimed = {name: values for name, values in known.items() if name in REACH} | _gained(data)
     record = Record(
         "codesign_ladder",
