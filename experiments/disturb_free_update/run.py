@@ -83,7 +83,7 @@ class UpdateConfig:
 FULL = UpdateConfig()
 QUICK = UpdateConfig(
     "digits",
-    100,
+    200,
     (8,),
     sgd=(0.1,),
     agad=(0.1,),

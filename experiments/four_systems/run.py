@@ -34,6 +34,7 @@ class SystemsConfig:
 
     Attributes:
         dataset: name of the images.
+        images: how many of them are learnt in place.
         hidden: sizes of the hidden layers.
         epochs: of training in software, and once more for the levels of a cell.
         batch: samples per step there.
@@ -50,6 +51,7 @@ class SystemsConfig:
     """
 
     dataset: str = "mnist"
+    images: int = 60_000
     hidden: tuple[int, ...] = (64,)
     epochs: int = 6
     batch: int = 256
@@ -66,7 +68,7 @@ class SystemsConfig:
 
 
 FULL = SystemsConfig()
-QUICK = SystemsConfig("digits", (8,), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,))
+QUICK = SystemsConfig("digits", 200, (8,), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,)), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,))
 
 
 def main(folder: Path, *, quick: bool) -> Record:
@@ -131,13 +133,13 @@ def _learnt(config: SystemsConfig, data: Dataset, name: str, seed: int) -> np.nd
     """Accuracy [%] and mean pulses of a device, of the array that presentations go to."""
     if name == "hybrid synapse":
         device, gains, rates = ConstantStep(dw_min=2 / 50), (0.6, 0.15), config.hybrid
-        rule: Any = rules.CoarseToFine(0.1, switch=len(data.x_train))
+        rule: Any = rules.CoarseToFine(0.1, switch=config.images)
     else:
         spread = dict.fromkeys(("dw_min_dtod", "w_max_dtod", "w_min_dtod"), 0.18)
         device, gains, rates = SoftBounds(dw_min=2 / 27, dw_min_std=0.3, **spread), (0.0, 0.6), config.agad
         rule = rules.AGAD(0.1, every=1, granularity=20.0)
     state = begin(on_arrays(_network(config, data, seed), analog(device), gains, seed), rule, seed)
-    state, history = run(state, data, rates, images=len(data.x_train), told=f"{name}, seed {seed}")
+    state, history = run(state, data, rates, images=config.images, told=f"{name}, seed {seed}")
     memory, _ = state.rule_state
     tallies = [getattr(one, "tally", one).pulses for one in memory.values()]
     pulses = sum(int(low) + 2**32 * int(high) for low, high in tallies)
