@@ -68,7 +68,7 @@ class SystemsConfig:
 
 
 FULL = SystemsConfig()
-QUICK = SystemsConfig("digits", 200, (8,), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,)), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,))
+QUICK = SystemsConfig("digits", 200, (8,), 1, 64, read_images=2, lines=16, hybrid=(0.1, 0.1), agad=(0.1,), seeds=(0,))
 
 
 def main(folder: Path, *, quick: bool) -> Record:
