@@ -102,6 +102,18 @@ def _measured(one: Claim) -> str:
     return f"{value}{spread} {one.unit}".rstrip() + gained
 
 
+def mean_and_spread(values: Any, mean: str = ".2f", spread: str = ".2f") -> str:
+    """Mean ± standard deviation of one number per seed, for a table; the mean alone of a single seed.
+
+    Args:
+        values: of the seeds.
+        mean: format of the mean.
+        spread: format of the standard deviation.
+    """
+    shown = f"{np.mean(values):{mean}}"
+    return f"{shown} ± {np.std(values, ddof=1):{spread}}" if len(values) > 1 else shown
+
+
 def markdown_table(table: TextTable) -> str:
     """A table of texts in Markdown."""
     lines: list[Sequence[str]] = [table.columns, ["---"] * len(table.columns), *table.rows]

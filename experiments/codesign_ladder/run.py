@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments._progress import Lines
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.codesign_ladder._closed_forms import closed_forms
 from experiments.codesign_ladder.pictures import draw
 from qsynapse_jax.studies import CodesignConfig, CodesignResult, Record, TextTable, claim, run_codesign
@@ -84,8 +84,7 @@ def _designs_table(result: CodesignResult, data: dict[str, np.ndarray]) -> TextT
         cells = []
         for design in result.designs:
             by_seed = data[f"measured/{quantity}/{design}"].mean(axis=1)
-            spread = f" ± {by_seed.std(ddof=1):.2g}" if len(by_seed) > 1 else ""
-            cells.append(f"{by_seed.mean():.4g}{spread}")
+            cells.append(mean_and_spread(by_seed, ".4g", ".2g"))
         rows.append([f"{label} [{unit}]", *cells])
     return TextTable("Designs, measured on draws that no search has seen", ["quantity", *result.designs], rows)
 

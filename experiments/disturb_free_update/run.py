@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments._in_place import Sigmoids, begin, on_arrays, run
-from experiments._record import kept, write_result
+from experiments._record import kept, mean_and_spread, write_result
 from experiments.disturb_free_update._behind import behind, row_by_row, sent, steps
 from experiments.disturb_free_update._wires import BIASES, RESET, SET, update
 from experiments.disturb_free_update.pictures import draw
@@ -221,9 +221,7 @@ def _last(runs: list[np.ndarray]) -> list[float]:
 
 
 def _accuracy(name: str, runs: list[np.ndarray]) -> list[str]:
-    last = _last(runs)
-    spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
-    return [name.replace("/", ", ").replace("sgd", "SGD").replace("agad", "AGAD"), f"{np.mean(last):.2f}{spread}"]
+    return [name.replace("/", ", ").replace("sgd", "SGD").replace("agad", "AGAD"), mean_and_spread(_last(runs))]
 
 
 def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from experiments._in_place import Sigmoids, begin, on_arrays, run
-from experiments._record import kept, write_result
+from experiments._record import kept, mean_and_spread, write_result
 from experiments.four_systems._hardware import Found, downloaded, tile
 from experiments.four_systems.pictures import draw
 from qsynapse_jax import training
@@ -177,14 +177,14 @@ _COLUMNS = [
 
 
 def _table(found: dict[str, np.ndarray]) -> TextTable:
-    rows = [["software", _shown(found["software"][:, 0]), *[""] * 5]]
+    rows = [["software", mean_and_spread(found["software"][:, 0]), *[""] * 5]]
     for name in WRITTEN:
         one = dict(zip(Found._fields, found[f"written/{name}"].T, strict=True))
         rows.append(
             [
                 f"{name}, written",
-                _shown(one["fresh"]),
-                _shown(one["kept"]) if name in DRIFTS else "not published",
+                mean_and_spread(one["fresh"]),
+                mean_and_spread(one["kept"]) if name in DRIFTS else "not published",
                 f"{one['pulses'].mean():.3g}",
                 f"{1e3 * one['time'].mean():.3g}",
                 f"{1e6 * one['energy'].mean():.3g}",
@@ -193,10 +193,5 @@ def _table(found: dict[str, np.ndarray]) -> TextTable:
         )
     for name in LEARNT:
         accuracy, pulses = found[f"learnt/{name}"].T
-        rows.append([f"{name}, learnt in place", _shown(accuracy), "", f"{pulses.mean():.3g}", "", "", ""])
+        rows.append([f"{name}, learnt in place", mean_and_spread(accuracy), "", f"{pulses.mean():.3g}", "", "", ""])
     return TextTable("One network on four systems", _COLUMNS, rows)
-
-
-def _shown(values: np.ndarray) -> str:
-    spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread}"

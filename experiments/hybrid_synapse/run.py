@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments._in_place import Sigmoids, begin, on_arrays, run
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.hybrid_synapse.pictures import draw
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.devices import ConstantStep
@@ -124,11 +124,6 @@ def _claims(found: dict[str, list[np.ndarray]]) -> list[Any]:
 def _table(config: HybridConfig, found: dict[str, list[np.ndarray]]) -> TextTable:
     rows = []
     for states in config.states:
-        shown = []
-        for way in WAYS:
-            last = _last(found[f"{way}/{states}"])
-            spread = f" ± {np.std(last, ddof=1):.2f}" if len(last) > 1 else ""
-            shown.append(f"{np.mean(last):.2f}{spread}")
-        rows.append([str(states), *shown])
+        rows.append([str(states), *(mean_and_spread(_last(found[f"{way}/{states}"])) for way in WAYS)])
     columns = ["states of a device", "coarse and fine [%]", "single [%]"]
     return TextTable(f"Accuracy against states, {config.short_images:,} images", columns, rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments._progress import Lines
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.levels_2048._cell import every_level
 from experiments.levels_2048._serial import under_half_selects
 from experiments.levels_2048._verify import WAYS, variances, written
@@ -228,10 +228,6 @@ def _rms(errors: np.ndarray) -> float:
     return float(np.sqrt(np.mean(errors**2)))
 
 
-def _spread(values: Sequence[float], digits: int = 3) -> str:
-    return f"{np.mean(values):.{digits}g} ± {np.std(values, ddof=1):.1g}"
-
-
 def _array_table(arrays: Sequence[ProgramResult]) -> TextTable:
     names = ["cells within +-1 uS by the mask [%]", "6 sigma above 2 uS [% of the cells]"]
     names += [f"fluctuation of {share:g} % of the cells is below [uS]" for share in (50, 90, 99, 99.9)]
@@ -244,7 +240,7 @@ def _array_table(arrays: Sequence[ProgramResult]) -> TextTable:
             numbers = [100 * found.success.mean(), 100 * found.noisy(config)]
             numbers += [1e6 * np.quantile(found.sigma, share / 100) for share in (50, 90, 99, 99.9)]
             by_seed.append([*numbers, found.levels, *(np.mean(x) for x in (found.trace.pulses, found.trace.reads))])
-        columns.append([_spread(values, 4) for values in np.transpose(by_seed)])
+        columns.append([mean_and_spread(values, ".4g", ".1g") for values in np.transpose(by_seed)])
     rows = [list(row) for row in zip(names, *columns, strict=True)]
     return TextTable("Arrays of 65,536 cells", ["", *ProgramResult.ROWS.values()], rows)
 
@@ -286,7 +282,13 @@ def _column_table(columns: Sequence[dict[str, dict[str, Any]]]) -> TextTable:
         errors = [_rms(one["error"]) for one in found]
         within = [100 * float(np.mean(np.abs(one["error"]) <= 0.5)) for one in found]
         means = {name: np.mean([one[name] for one in found]) for name in ("reads", "pulses", "time", "energy", "small")}
-        row = [way, _spread(errors), f"{np.mean(within):.4g}", f"{means['reads']:,.0f}", f"{means['pulses']:.1f}"]
+        row = [
+            way,
+            mean_and_spread(errors, ".3g", ".1g"),
+            f"{np.mean(within):.4g}",
+            f"{means['reads']:,.0f}",
+            f"{means['pulses']:.1f}",
+        ]
         rows.append([*row, f"{1e3 * means['time']:.3g}", f"{1e6 * means['energy']:.3g}", f"{1e9 * means['small']:.3g}"])
     names = ["verification", "programming error [levels]", "within half a level [%]", "reads per column"]
     names += ["pulses per cell", "time [ms]", "energy per column [uJ]", "with conversions, 10 kohm, 10 ns [nJ]"]

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.precision_network._arrays import Layer, accuracies, matrices, targets, trained, written
 from experiments.precision_network.pictures import draw
 from qsynapse_jax.crossbar import Wires
@@ -176,11 +176,6 @@ def _claims(config: PrecisionConfig, data: dict[str, np.ndarray]) -> list[Any]:
     return figures
 
 
-def _shown(values: np.ndarray) -> str:
-    spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread}"
-
-
 def _levels(config: PrecisionConfig, data: dict[str, np.ndarray]) -> TextTable:
     runs = [
         ("window/ideal/denoised", "50 to 4,144 uS, ideal wires"),
@@ -190,7 +185,7 @@ def _levels(config: PrecisionConfig, data: dict[str, np.ndarray]) -> TextTable:
         ("levels/compensated/not denoised", "compensated, not denoised"),
     ]
     rows = [
-        [name, str(n), *(_shown(data[f"{name}/{run}"][:, k]) for run, _ in runs)]
+        [name, str(n), *(mean_and_spread(data[f"{name}/{run}"][:, k]) for run, _ in runs)]
         for name in NAMES
         for k, n in enumerate(config.levels)
     ]
@@ -202,6 +197,6 @@ def _spans(config: PrecisionConfig, data: dict[str, np.ndarray]) -> TextTable:
     rows = []
     for k, span in enumerate(config.spans):
         runs = [f"fashion/span{k}/{way}/{state}" for way in WAYS for state in STATES]
-        rows.append([f"{span * 1e6:,.0f}", *(_shown(data[run][:, -1]) for run in runs)])
+        rows.append([f"{span * 1e6:,.0f}", *(mean_and_spread(data[run][:, -1]) for run in runs)])
     columns = ["span [uS]", *(f"{way}, {state}" for way in WAYS for state in STATES)]
     return TextTable(f"Fashion-MNIST [%] with {config.span_levels} levels", columns, rows)

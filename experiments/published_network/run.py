@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments._progress import Lines
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.published_network._network import Differential, Offset
 from experiments.published_network._published import CLOSED_FORMS, IDEAL, LOOP
 from experiments.published_network._training import Case, Trained, train
@@ -120,7 +120,7 @@ def _networks_table(config: ExperimentConfig, runs: dict[str, list[Trained]]) ->
                 f"{case.epochs} x {case.batch}",
                 solved,
                 f"{conductance:.3g}",
-                _percent([run.accuracy[-1] for run in found]),
+                mean_and_spread([run.accuracy[-1] for run in found], spread=".2g"),
                 *([f"{PUBLISHED[name].accuracy:g}", f"{PUBLISHED[name].exact:g}"] if name in PUBLISHED else ["", ""]),
             ]
         )
@@ -130,11 +130,6 @@ def _networks_table(config: ExperimentConfig, runs: dict[str, list[Trained]]) ->
         [*columns, "published [%]", "the published network on the exact circuit [%]"],
         rows,
     )
-
-
-def _percent(values: list[float]) -> str:
-    spread = f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread}"
 
 
 def _closed_forms_table() -> TextTable:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments._record import write_result
+from experiments._record import mean_and_spread, write_result
 from experiments.quantized_programming import _linearity, _network, _writing
 from experiments.quantized_programming._technologies import NAMES
 from experiments.quantized_programming.pictures import draw
@@ -170,14 +170,13 @@ def _claims(config: ProgrammingConfig, data: dict[str, np.ndarray], corner: floa
     ]
 
 
-def _mean(values: np.ndarray) -> str:
-    spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{spread}"
-
-
 def _retention_table(config: ProgrammingConfig, accuracy: np.ndarray) -> TextTable:
     rows = [
-        [label, f"{celsius:g} C", *(_mean(accuracy[:, i, j, k]) for k in range(accuracy.shape[-1]))]
+        [
+            label,
+            f"{celsius:g} C",
+            *(mean_and_spread(accuracy[:, i, j, k], spread=".2g") for k in range(accuracy.shape[-1])),
+        ]
         for i, label in enumerate(NAMES.values())
         for j, celsius in enumerate(config.celsius)
     ]
@@ -187,7 +186,7 @@ def _retention_table(config: ProgrammingConfig, accuracy: np.ndarray) -> TextTab
 
 def _variation_table(config: ProgrammingConfig, accuracy: np.ndarray) -> TextTable:
     rows = [
-        [label, *(_mean(accuracy[:, i, j]) for j in range(accuracy.shape[-1]))]
+        [label, *(mean_and_spread(accuracy[:, i, j], spread=".2g") for j in range(accuracy.shape[-1]))]
         for i, label in enumerate(NAMES.values())
     ]
     columns = ["spreads times", *(f"{s:g}" for s in config.spreads)]
