@@ -42,14 +42,14 @@ class AbstractRule(Model):
         """
 
     def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
-        """The trains that `update` would send to arrays for these arguments, and which array each of them goes to.
+        """What `update` would send to arrays for these arguments: arguments of `Pulses.of`, by path of the layer.
 
         Raises:
-            ValueError: a rule that does not move devices by trains alone.
+            ValueError: a rule that does not say.
         """
         raise ValueError(
-            f"Argument `state` must be of a rule that moves devices by pulse trains alone, e.g. `AnalogSGD`, but is of "
-            f"`{type(self).__name__}`: what it sends hangs on what it reads."
+            "Argument `state` must be of a rule that says which pulses it sends, `AnalogSGD`, `CoarseToFine`, "
+            f"`TikiTaka` or `AGAD`, but is of `{type(self).__name__}`."
         )
 
     def remark(self, rule_state: Any) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,30 +40,29 @@ class Pulses:
     slots: int
 
     @classmethod
-    def of(cls, sent: Sent, arrays: Any) -> "Pulses":
+    def of(cls, sent: Sent, arrays: Any, moved: Any = None) -> "Pulses":
         """The pulses of n presentations, one after another, each in its sign phases.
 
         Args:
             sent: their trains, all leaves with an axis of presentations first.
             arrays: the array that each went to, shape (n,).
+            moved: what one row of another array was pulsed with after each of them: that array, the row, counted
+                through all groups, or -1 for none, shape (n,), and signed pulses of its devices, shape (n, columns).
         """
         rows, cols = (_slots(bits) for bits in (sent.rows, sent.cols))
-        row_sign, col_sign = (np.asarray(sign).reshape(len(rows), -1, sign.shape[-1]) for sign in sent[2:4])
+        signs = [np.asarray(sign).reshape(len(rows), -1, sign.shape[-1])[..., None] for sign in sent[2:4]]
         length, entries, start = np.asarray(sent.length), [], 0
         for n, array in enumerate(np.asarray(arrays)):
-            for row, col in _PHASES:
-                lines = (rows[n] & (row_sign[n] == row)[..., None], cols[n] & (col_sign[n] == col)[..., None])
-                # Groups are arrays of their own, so each leaves out the phases in which nothing could meet.
-                played = lines[0].any((1, 2)) & lines[1].any((1, 2))
-                if not played.any():
-                    continue
-                for is_column, bits in enumerate(lines):
-                    group, line, slot = np.nonzero(bits & played[:, None, None])
-                    none = np.full_like(line, NONE)
-                    places = (none, line) if is_column else (line, none)
-                    same = np.full_like(line, array), np.full_like(line, row * col)
-                    entries.append(np.stack([start + slot, same[0], group, *places, same[1]]))
-                start += int(length[n])
+            phases = [
+                _Phase(array, row * col, rows[n] & (signs[0][n] == row), cols[n] & (signs[1][n] == col), int(length[n]))
+                for row, col in _PHASES
+            ]
+            if moved is not None:
+                phases += _row_by_row(*(np.asarray(part) for part in (moved[0], moved[1][n], moved[2][n])), rows.shape)
+            for phase in phases:
+                found = phase.pulses(start)
+                entries += found
+                start += phase.slots if found else 0
         table = np.concatenate([np.zeros((6, 0), int), *entries], axis=1).astype(np.int32)
         return cls(*table[:, np.argsort(table[0], kind="stable")], slots=start)
 
@@ -96,6 +95,45 @@ class Pulses:
             write_whole(path, lambda file: np.savetxt(file, table, "%d", ",", header=header, comments=""))
         else:
             raise ValueError(f"Argument `path` must end in .npz or .csv, but is {str(path)!r}.")
+
+
+class _Phase(NamedTuple):
+    """Pulses of one polarity on one array: bits (groups, lines, slots) of rows and of columns."""
+
+    array: int
+    sign: int
+    rows: np.ndarray
+    cols: np.ndarray
+    slots: int
+
+    def pulses(self, start: int) -> list[np.ndarray]:
+        """Columns of the table, of rows and of columns; none where nothing could meet."""
+        # Groups are arrays of their own, so each leaves out the phases in which nothing could meet.
+        played = self.rows.any((1, 2)) & self.cols.any((1, 2))
+        found = []
+        for is_column, bits in enumerate((self.rows, self.cols) if played.any() else ()):
+            group, line, slot = np.nonzero(bits & played[:, None, None])
+            none = np.full_like(line, NONE)
+            places = (none, line) if is_column else (line, none)
+            array, sign = np.full_like(line, self.array), np.full_like(line, self.sign)
+            found.append(np.stack([start + slot, array, group, *places, sign]))
+        return found
+
+
+def _row_by_row(array: np.ndarray, row: np.ndarray, steps: np.ndarray, shape: tuple[int, ...]) -> list[_Phase]:
+    """One row that is on throughout while its columns have as many pulses as they need, up, then down."""
+    _, groups, n_rows, _ = shape
+    found = []
+    for sign in (1, -1):
+        counts = np.maximum(sign * steps, 0)
+        slots = int(counts.max(initial=0))
+        if row >= 0 and slots:
+            group, line = divmod(int(row), n_rows)
+            here = (np.arange(groups) == group)[:, None, None]
+            rows = here & (np.arange(n_rows) == line)[:, None] & np.ones(slots, bool)
+            cols = here & (np.arange(slots) < counts[:, None])
+            found.append(_Phase(int(array), sign, rows, cols, slots))
+    return found
 
 
 def _slots(bits: Any) -> np.ndarray:

@@ -86,7 +86,7 @@ class ResidualLearning(AbstractRule):
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
-        return one_by_one(self._presented, self._kernels(model), model, rule_state, outer, key)
+        return one_by_one(self._presented, self._kernels(model), model, rule_state, outer, key)[:2]
 
     def _kernels(self, model: nnx.Module) -> dict[str, PulsedKernel]:
         return pulsed_kernels(model, type(self).__name__, self.arrays)
@@ -106,7 +106,7 @@ class ResidualLearning(AbstractRule):
             return self._handed_on(kernel, *carry, source, source + shift, jax.random.fold_in(moving, source))
 
         # A loop of as many steps as arrays are due, since around a condition all devices would be copied.
-        return jax.lax.fori_loop(0, due, hand_on, (devices, tally))
+        return *jax.lax.fori_loop(0, due, hand_on, (devices, tally)), None
 
     def _due(self, presentations: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """How many arrays are read after a presentation, finest first, and how far from each the next one is."""

@@ -13,6 +13,7 @@ from qsynapse_jax._fields import Scalar, positive, probability, real, whole
 from qsynapse_jax.nn import Outer
 from qsynapse_jax.training.rules._analog_sgd import pulsed_kernels
 from qsynapse_jax.training.rules._arrays import row_set
+from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._tiki_taka import FAST, AbstractTransfer, Moving, Read
 from qsynapse_jax.training.rules._trains import PulseTrains
 
@@ -69,6 +70,10 @@ class RIDER(AbstractTransfer):
             kernel.gains.set_value(gains.at[FAST].multiply(sign).at[REFERENCE].multiply(-sign))
         return model, rule_state
 
+    def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
+        # Its reference is written by other means than pulses.
+        return AbstractRule.sent(self, model, rule_state, outer, key)
+
     def gathered(self, read: Read, key: PRNGKeyArray) -> tuple[Float[Array, " cols"], Read]:
         off = read.value - read.reference
         return read.chopper * off, read._replace(reference=read.reference + self.memory * off)
@@ -77,8 +82,9 @@ class RIDER(AbstractTransfer):
         moving, setting, chopping = jax.random.split(key, 3)
         lines, cols = memory.chopper.size, memory.hidden.shape[-1]
         row = memory.moved % lines
-        devices, memory = super()._transferred(device, devices, memory, scale, moving)
+        devices, memory, steps = super()._transferred(device, devices, memory, scale, moving)
         known = jax.lax.dynamic_index_in_dim(memory.reference.reshape(-1, cols), row, keepdims=False)
         devices = row_set(device, devices, row + REFERENCE * lines, known, setting)
         flip = (row == lines - 1) & (jax.random.uniform(chopping, ()) < self.chopper)
-        return devices, eqx.tree_at(lambda m: m.chopper, memory, jnp.where(flip, -memory.chopper, memory.chopper))
+        memory = eqx.tree_at(lambda m: m.chopper, memory, jnp.where(flip, -memory.chopper, memory.chopper))
+        return devices, memory, steps

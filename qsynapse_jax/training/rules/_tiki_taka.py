@@ -16,7 +16,7 @@ from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
 from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed, row_read
 from qsynapse_jax.training.rules._base import AbstractRule
 from qsynapse_jax.training.rules._one_by_one import one_by_one
-from qsynapse_jax.training.rules._trains import PulseTrains
+from qsynapse_jax.training.rules._trains import PulseTrains, Sent
 
 FAST, SLOW = 0, 1
 # Weight of a presentation in the running means of the largest factors.
@@ -53,6 +53,20 @@ class Read(NamedTuple):
     chopper: Float[Array, ""]
     reference: Float[Array, " cols"]
     mean: Float[Array, " cols"]
+
+
+class Presented(NamedTuple):
+    """What was sent to the arrays of a kernel for one presentation.
+
+    Attributes:
+        sent: trains, to the fast array.
+        row: of the slow array, counted through all groups, that was pulsed after them; -1 where none was.
+        steps: pulses of its devices, with their sign.
+    """
+
+    sent: Sent
+    row: Int[Array, ""]
+    steps: Int[Array, " cols"]
 
 
 class AbstractTransfer(AbstractRule):
@@ -109,12 +123,22 @@ class AbstractTransfer(AbstractRule):
     ) -> tuple[nnx.Module, Any]:
         kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
 
-        def present(kernel: PulsedKernel, *carry_and_item: Any) -> Any:
-            return self._presented(kernel.device, *carry_and_item)
+        model, rule_state, _ = one_by_one(self._present, kernels, model, rule_state, outer, key)
+        return model, rule_state
 
-        return one_by_one(present, kernels, model, rule_state, outer, key)
+    def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
+        kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
+        _, _, found = one_by_one(self._present, kernels, model, rule_state, outer, key)
+        return {
+            path: (one.sent, jnp.full(len(one.row), FAST), (SLOW, one.row, one.steps)) for path, one in found.items()
+        }
 
-    def _presented(self, device: Any, devices: Any, memory: Moving, x: Array, delta: Array, key: Any) -> Any:
+    def _present(self, kernel: PulsedKernel, *carry_and_item: Any) -> tuple[Any, Moving, Presented]:
+        return self._presented(kernel.device, *carry_and_item)
+
+    def _presented(
+        self, device: Any, devices: Any, memory: Moving, x: Array, delta: Array, key: Any
+    ) -> tuple[Any, Moving, Presented]:
         bits, noise, moving = jax.random.split(key, 3)
         first = memory.tally.presentations == 0
         size_x, size_d = (
@@ -133,12 +157,18 @@ class AbstractTransfer(AbstractRule):
         # A loop of one step or none, since around a condition all devices would be copied.
         due = (tally.presentations % self.every == 0).astype(jnp.int32)
 
-        def transfer(number: Array, carry: tuple[Any, Moving]) -> tuple[Any, Moving]:
+        row = jnp.where(due > 0, memory.moved % rows, -1)
+
+        def transfer(number: Array, carry: tuple[Any, Moving, Array]) -> tuple[Any, Moving, Array]:
             return self._transferred(device, carry[0], carry[1], scale, moving)
 
-        return jax.lax.fori_loop(0, due, transfer, (devices, memory))
+        nothing = jnp.zeros(memory.hidden.shape[-1], jnp.int32)
+        devices, memory, steps = jax.lax.fori_loop(0, due, transfer, (devices, memory, nothing))
+        return devices, memory, Presented(sent, row, steps)
 
-    def _transferred(self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any) -> Any:
+    def _transferred(
+        self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any
+    ) -> tuple[Any, Moving, Int[Array, " cols"]]:
         """One row of the fast array read, and whole steps sent to the slow one."""
         chopping, pulsing, reading = jax.random.split(key, 3)
         rows = memory.chopper.size
@@ -155,11 +185,12 @@ class AbstractTransfer(AbstractRule):
         kept = (memory.chopper, memory.reference, memory.mean)
         found, read = self.gathered(Read(fast, *map(of_row, kept)), chopping)
         hidden = of_row(memory.hidden) + scale.astype(found.dtype) * found
-        steps = jnp.trunc(hidden)
-        devices = row_pulsed(device, devices, SLOW, row, steps.astype(jnp.int32), pulsing)
+        whole = jnp.trunc(hidden)
+        steps = whole.astype(jnp.int32)
+        devices = row_pulsed(device, devices, SLOW, row, steps, pulsing)
         memory = Moving(
             memory.tally,
-            put(memory.hidden, hidden - steps),
+            put(memory.hidden, hidden - whole),
             put(memory.chopper, read.chopper),
             put(memory.reference, read.reference),
             put(memory.mean, read.mean),
@@ -167,7 +198,7 @@ class AbstractTransfer(AbstractRule):
             memory.size_d,
             memory.moved + 1,
         )
-        return devices, memory
+        return devices, memory, steps
 
 
 class TikiTaka(AbstractTransfer):

@@ -66,7 +66,7 @@ class WeightedSynapse(AbstractRule):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         kernels = pulsed_kernels(model, type(self).__name__, 2)
-        return one_by_one(self._presented, kernels, model, rule_state, outer, key)
+        return one_by_one(self._presented, kernels, model, rule_state, outer, key)[:2]
 
     def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
         rows = jnp.where(jnp.abs(x) >= self.active * jnp.max(jnp.abs(x)), jnp.sign(x), 0)
@@ -77,4 +77,4 @@ class WeightedSynapse(AbstractRule):
             devices, count = pulsed(kernel.device, devices, array, sent, noise, _ONE)
             selected = jnp.int32(array)
             tally = tally.and_pulses(count, selected) if array == MAJOR else tally.after(sent, count[None], selected)
-        return devices, tally
+        return devices, tally, None
