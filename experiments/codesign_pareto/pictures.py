@@ -17,13 +17,11 @@ def draw(record: Record, folder: Path) -> None:
     points = axes.scatter(1e6 * power[:, 1:], error[:, 1:], c=1e12 * area[:, 1:], cmap="viridis", norm=LogNorm())
     axes.plot(1e6 * power[:, 0], error[:, 0], "x", color="tab:red", label="start: R, 2R, 4R on the narrowest wires")
     axes.set(
-        xscale="log",
-        yscale="log",
         xlabel="read power of a tile [uW]",
         ylabel="rms error of the weights [LSB]",
         title="A point per search and seed: what little error costs",
     )
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.colorbar(points, label="area of a weight [um2]")
     figure.savefig(folder / "codesign_pareto.png", dpi=130)

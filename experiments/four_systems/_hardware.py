@@ -117,8 +117,11 @@ def _power(tile: qs.tile.Tile, g: Float[Array, "rows lines"], v: Float[Array, "i
     g = jnp.pad(g, ((0, rows * n - g.shape[0]), (0, columns * m - g.shape[1]))).reshape(rows, n, columns, m)
     v = jnp.pad(v, ((0, 0), (0, rows * n - v.shape[1]))).reshape(-1, rows, n)
 
+    wires = tile.wires
+    assert wires is not None
+
     def one(tile_g: Array, tile_v: Array) -> Array:
-        return jnp.mean(qs.cost.read_power(qs.crossbar.solve(tile_g, tile_v, tile.wires), tile_v, tile.wires).total)
+        return jnp.mean(qs.cost.read_power(qs.crossbar.solve(tile_g, tile_v, wires), tile_v, wires).total)
 
     of_row = jax.vmap(jax.vmap(one, (1, None)), (0, 1))
     return jnp.sum(of_row(g, v))

@@ -58,7 +58,8 @@ class Pulses:
                 for row, col in _PHASES
             ]
             if moved is not None:
-                phases += _row_by_row(*(np.asarray(part) for part in (moved[0], moved[1][n], moved[2][n])), rows.shape)
+                target, row, steps = moved
+                phases += _row_by_row(int(target), int(row[n]), np.asarray(steps[n]), rows.shape)
             for phase in phases:
                 found = phase.pulses(start)
                 entries += found
@@ -120,7 +121,7 @@ class _Phase(NamedTuple):
         return found
 
 
-def _row_by_row(array: np.ndarray, row: np.ndarray, steps: np.ndarray, shape: tuple[int, ...]) -> list[_Phase]:
+def _row_by_row(array: int, row: int, steps: np.ndarray, shape: tuple[int, ...]) -> list[_Phase]:
     """One row that is on throughout while its columns have as many pulses as they need, up, then down."""
     _, groups, n_rows, _ = shape
     found = []
@@ -128,11 +129,11 @@ def _row_by_row(array: np.ndarray, row: np.ndarray, steps: np.ndarray, shape: tu
         counts = np.maximum(sign * steps, 0)
         slots = int(counts.max(initial=0))
         if row >= 0 and slots:
-            group, line = divmod(int(row), n_rows)
-            here = (np.arange(groups) == group)[:, None, None]
-            rows = here & (np.arange(n_rows) == line)[:, None] & np.ones(slots, bool)
+            group, line = divmod(row, n_rows)
+            here = np.equal(np.arange(groups), group)[:, None, None]
+            rows = here & np.equal(np.arange(n_rows), line)[:, None] & np.ones(slots, bool)
             cols = here & (np.arange(slots) < counts[:, None])
-            found.append(_Phase(int(array), sign, rows, cols, slots))
+            found.append(_Phase(array, sign, rows, cols, slots))
     return found
 
 
