@@ -186,8 +186,8 @@ def _behind_wires(config: UpdateConfig, data: Dataset, seed: int, r: float = 0.0
 
 
 def _spread(config: UpdateConfig, **conductances: float) -> SoftBounds:
-    spread: dict[str, Any] = dict.fromkeys(("dw_min_dtod", "w_max_dtod", "w_min_dtod"), config.spread)
-    return SoftBounds(dw_min=2 / config.states, dw_min_std=config.noise, **(spread | conductances))
+    numbers: dict[str, Any] = {"dw_min": 2 / config.states, "dw_min_std": config.noise} | conductances
+    return SoftBounds(**numbers, **dict.fromkeys(("dw_min_dtod", "w_max_dtod", "w_min_dtod"), config.spread))
 
 
 def _agad(config: UpdateConfig) -> rules.AGAD:

@@ -110,7 +110,7 @@ class _Phase(NamedTuple):
     def pulses(self, start: int) -> list[np.ndarray]:
         """Columns of the table, of rows and of columns; none where nothing could meet."""
         # Groups are arrays of their own, so each leaves out the phases in which nothing could meet.
-        played = self.rows.any((1, 2)) & self.cols.any((1, 2))
+        played: np.ndarray = np.any(self.rows, (1, 2)) & np.any(self.cols, (1, 2))
         found = []
         for is_column, bits in enumerate((self.rows, self.cols) if played.any() else ()):
             group, line, slot = np.nonzero(bits & played[:, None, None])
@@ -130,8 +130,8 @@ def _row_by_row(array: int, row: int, steps: np.ndarray, shape: tuple[int, ...])
         slots = int(counts.max(initial=0))
         if row >= 0 and slots:
             group, line = divmod(row, n_rows)
-            here = np.equal(np.arange(groups), group)[:, None, None]
-            rows = here & np.equal(np.arange(n_rows), line)[:, None] & np.ones(slots, bool)
+            here = np.eye(groups, dtype=bool)[group][:, None, None]
+            rows = here & np.eye(n_rows, dtype=bool)[line][:, None] & np.ones(slots, bool)
             cols = here & (np.arange(slots) < counts[:, None])
             found.append(_Phase(array, sign, rows, cols, slots))
     return found
