@@ -211,13 +211,21 @@ _SCALED = ("ohm", "S", "V", "A", "W", "J", "s", "m", "Hz")
 
 def quantity(value: float, unit: str, digits: int = 4) -> str:
     """A number with its unit and an SI prefix that suits it: `quantity(8.2e4, "ohm")` is "82 kohm"."""
-    if unit not in _SCALED or value == 0 or not math.isfinite(value):
+    if not math.isfinite(value):
         return f"{value:.{digits}g} {unit}".rstrip()
     # Of the rounded number: 999.99 ohm prints as 1 kohm.
     rounded = float(f"{value:.{digits - 1}e}")
-    exponent = 3 * math.floor(math.log10(abs(rounded)) / 3)
+    scale, prefixed = scaled(rounded, unit)
+    return f"{rounded / scale:.{digits}g} {prefixed}".rstrip()
+
+
+def scaled(value: float, unit: str) -> tuple[float, str]:
+    """What to divide numbers as large as `value` [unit] by, and the unit afterwards: (1e3, "kohm") for 8.2e4 ohm."""
+    if unit not in _SCALED or value == 0 or not math.isfinite(value):
+        return 1.0, unit
+    exponent = 3 * math.floor(math.log10(abs(value)) / 3)
     exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
-    return f"{rounded / 10.0**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}"
+    return 10.0**exponent, f"{_PREFIXES[exponent]}{unit}"
 
 
 def as_quantity(value: Any, name: str, unit: str) -> float:
