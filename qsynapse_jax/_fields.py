@@ -13,6 +13,7 @@ import operator
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import equinox as eqx
@@ -27,6 +28,10 @@ from qsynapse_jax._checks import as_floating, as_real, is_concrete
 _COLDEST = 200.0
 # Arrays of more numbers than this are printed by their shape and their range.
 _PRINTED = 8
+# Containers whose entries need more letters than this are printed by the names or the number of these.
+_LONG = 200
+# Where an object lies in memory is nobody's matter.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 if TYPE_CHECKING:
 
@@ -180,28 +185,84 @@ class Model(eqx.Module):
                 converter.name = name
 
     def __repr__(self) -> str:
-        parts = []
-        for field in dataclasses.fields(self):
-            converter = field.metadata.get("converter")
-            unit = converter.unit if isinstance(converter, _Converter) else ""
-            value = getattr(self, field.name, None)
-            if value is not None:
-                parts.append(f"{field.name}={shown(value, unit)}")
-        return f"{type(self).__name__}({', '.join(parts)})"
+        return described(self)
+
+
+def with_unit(unit: str, **options: Any) -> Any:
+    """A field of a result that holds numbers [unit], of any kind: the unit is for whoever prints it."""
+    return eqx.field(metadata={"unit": unit}, **options)
+
+
+def described(result: Any) -> str:
+    """A data class or a named tuple in words: its name, and its values with their units.
+
+    Fields with `repr=False` and those that are `None` are left out. A class that is no `Model` prints like one by
+    `__repr__ = described`; the units of a named tuple, whose fields hold none, are its `UNITS`, one per field.
+    """
+    if dataclasses.is_dataclass(result):
+        units = {field.name: _unit(field) for field in dataclasses.fields(result) if field.repr}
+    else:
+        units = dict(zip(result._fields, getattr(result, "UNITS", ("",) * len(result)), strict=True))
+    values = {name: getattr(result, name, None) for name in units}
+    parts = [f"{name}={shown(value, units[name])}" for name, value in values.items() if value is not None]
+    return f"{type(result).__name__}({', '.join(parts)})"
+
+
+def _unit(field: dataclasses.Field) -> str:
+    converter = field.metadata.get("converter")
+    return converter.unit if isinstance(converter, _Converter) else field.metadata.get("unit", "")
 
 
 def shown(value: Any, unit: str = "") -> str:
     """A value in words: a number with its unit, a long array by shape and range, anything else as it prints."""
-    if not isinstance(value, jax.Array | np.ndarray) or not is_concrete(value):
-        return f"traced {jax.typeof(value).str_short()}" if isinstance(value, jax.Array) else repr(value)
-    if not jnp.issubdtype(value.dtype, jnp.number):
+    if isinstance(value, jax.Array) and not is_concrete(value):
+        return f"traced {jax.typeof(value).str_short()}"
+    if isinstance(value, jax.Array | np.ndarray):
+        return _array_shown(value, unit)
+    if unit and isinstance(value, float | int) and not isinstance(value, bool):
+        return quantity(value, unit)
+    if isinstance(value, dict | list | tuple) and not hasattr(value, "_fields"):
+        return _container_shown(value, unit)
+    if isinstance(value, type | FunctionType):
+        return value.__name__
+    arrays = [leaf for leaf in jax.tree.leaves(value) if isinstance(leaf, jax.Array | np.ndarray)]
+    # What is made of arrays and not of ours: variables of a network, the state of an optimizer.
+    if arrays and not isinstance(value, eqx.Module):
+        count = f"{len(arrays)} arrays" if len(arrays) > 1 else "1 array"
+        return f"{count} of {sum(leaf.size for leaf in arrays):,} numbers"
+    return _ADDRESS.sub("", repr(value))
+
+
+def _array_shown(value: Any, unit: str) -> str:
+    if value.size > _PRINTED and value.dtype == bool:
+        return f"{value.shape}, {int(np.sum(np.asarray(value))):,} of {value.size:,} true"
+    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool):
         return f"{value.dtype}{list(value.shape)}"
     values = np.asarray(value)
     if values.ndim == 0:
-        return quantity(float(values), unit)
-    if values.size <= _PRINTED:
-        return "[" + ", ".join(quantity(float(v), unit) for v in values.ravel()) + "]"
-    return f"{values.shape} from {quantity(float(values.min()), unit)} to {quantity(float(values.max()), unit)}"
+        return str(bool(values)) if values.dtype == bool else quantity(float(values), unit)
+    if 0 < values.size <= _PRINTED:
+        return "[" + ", ".join(_array_shown(one, unit) for one in map(np.asarray, values.ravel())) + "]"
+    numbers = values[~np.isnan(values)]
+    if not numbers.size:
+        return f"{values.shape}"
+    low, high = quantity(float(numbers.min()), unit), quantity(float(numbers.max()), unit)
+    text = f"{values.shape}, all {low}" if low == high else f"{values.shape} from {low} to {high}"
+    missing = values.size - numbers.size
+    return f"{text}, {missing:,} NaN" if missing else text
+
+
+def _container_shown(value: Any, unit: str) -> str:
+    """Its entries, up to so many; the names alone where that would be long."""
+    left = "" if len(value) <= _PRINTED else f", {len(value) - _PRINTED:,} more"
+    if isinstance(value, dict):
+        pairs = [(str(name), shown(one, unit)) for name, one in list(value.items())[:_PRINTED]]
+        text = ", ".join(f"{name}: {one}" for name, one in pairs) + left
+        return "{" + (text if len(text) <= _LONG else ", ".join(name for name, _ in pairs) + left) + "}"
+    text = ", ".join(shown(one, unit) for one in value[:_PRINTED]) + left
+    if len(text) > _LONG:
+        text = f"{len(value):,} {type(value[0]).__name__}"
+    return f"[{text}]" if isinstance(value, list) else f"({text})"
 
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
@@ -211,13 +272,21 @@ _SCALED = ("ohm", "S", "V", "A", "W", "J", "s", "m", "Hz")
 
 def quantity(value: float, unit: str, digits: int = 4) -> str:
     """A number with its unit and an SI prefix that suits it: `quantity(8.2e4, "ohm")` is "82 kohm"."""
-    if unit not in _SCALED or value == 0 or not math.isfinite(value):
+    if not math.isfinite(value):
         return f"{value:.{digits}g} {unit}".rstrip()
     # Of the rounded number: 999.99 ohm prints as 1 kohm.
     rounded = float(f"{value:.{digits - 1}e}")
-    exponent = 3 * math.floor(math.log10(abs(rounded)) / 3)
+    scale, prefixed = scaled(rounded, unit)
+    return f"{rounded / scale:.{digits}g} {prefixed}".rstrip()
+
+
+def scaled(value: float, unit: str) -> tuple[float, str]:
+    """What to divide numbers as large as `value` [unit] by, and the unit afterwards: (1e3, "kohm") for 8.2e4 ohm."""
+    if unit not in _SCALED or value == 0 or not math.isfinite(value):
+        return 1.0, unit
+    exponent = 3 * math.floor(math.log10(abs(value)) / 3)
     exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
-    return f"{rounded / 10.0**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}"
+    return 10.0**exponent, f"{_PREFIXES[exponent]}{unit}"
 
 
 def as_quantity(value: Any, name: str, unit: str) -> float:

@@ -89,6 +89,7 @@ INNER = {
     "tests/sweep/zoo.py": "a point of the tests, declared like those of the package",
     "tests/sweep/test_run.py": "how many points a batch has",
     "tests/sweep/test_devices.py": "over how many devices a batch is spread",
+    "tests/plot/test_pages.py": "pictures that one study alone draws, and a stage of one",
     "tests/tile/test_circuit.py": "how often a circuit is compiled",
     "tests/tile/test_split.py": "where each number of a matrix goes",
 }

@@ -7,7 +7,6 @@ import itertools
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -177,15 +176,20 @@ def draw(found: dict[str, np.ndarray], config: Config, path: Path) -> None:
 
     figure = Figure(figsize=(12, 2.2 + 2.1 * len(found)), layout="constrained")
     panels = figure.subplots(len(found), len(CELLS), squeeze=False)
-    drawn: Any = None
     for row, (name, ratio) in zip(panels, found.items(), strict=True):
         sizes = config.sizes if ratio.shape[2] == len(config.sizes) else config.many_sizes
         for axes, cells, values in zip(row, CELLS, ratio, strict=True):
-            drawn = plot.heat_map(
-                axes, values, x=sizes, y=config.ohms, label_x="lines", label_y="segment [ohm]", low=1.0, high=3.0
+            plot.heat_map(
+                values,
+                x=sizes,
+                y=config.ohms,
+                label_x="lines",
+                label_y="segment [ohm]",
+                limits=(1.0, 3.0),
+                ax=axes,
             )
             axes.set_title(f"{name}\n{label(cells)} ohm", fontsize=8)
-    figure.colorbar(drawn, ax=panels, label="time of Auto over that of the best solver")
+    figure.colorbar(panels[0][0].images[0], ax=panels, label="time of Auto over that of the best solver")
     figure.savefig(path, dpi=120)
 
 

@@ -90,8 +90,8 @@ def _influence(record: Record) -> Any:
     )
     for panel, values, (low, high), title in shown:
         y, labels = [1e6 * one for one in amplitudes], ("trap density", "trap amplitude [uS]")
-        options = {"label_x": labels[0], "label_y": labels[1], "low": low, "high": high}
-        plot.heat_map(panel, values.mean(2), x=densities, y=y, **options)
+        options = {"label_x": labels[0], "label_y": labels[1], "limits": (low, high)}
+        plot.heat_map(values.mean(2), x=densities, y=y, ax=panel, **options)
         panel.set_title(title, fontsize=10)
     names = [name.removeprefix("columns/") for name in data if name.startswith("columns/")]
     for name in names:

@@ -1,15 +1,15 @@
 """How far the levels of a cell, or any staircase, are from evenly spaced: INL and DNL."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating
+from qsynapse_jax._fields import Model, with_unit
 from qsynapse_jax.cells._base import AbstractCell
 
 
-class Linearity(eqx.Module):
+class Linearity(Model):
     """Deviations from the straight line through the first and the last level, in steps of that line (LSB).
 
     Attributes:
@@ -18,8 +18,8 @@ class Linearity(eqx.Module):
             a step that goes the wrong way.
     """
 
-    inl: Float[Array, "*batch codes"]
-    dnl: Float[Array, "*batch steps"]
+    inl: Float[Array, "*batch codes"] = with_unit("LSB")
+    dnl: Float[Array, "*batch steps"] = with_unit("LSB")
 
     @property
     def worst_inl(self) -> Float[Array, "*batch"]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from qsynapse_jax._fields import Model, Scalar, checked, finite, kelvin, non_negative, real
 
 
-class ResistorState(eqx.Module):
+class ResistorState(Model):
     """The resistors of one die.
 
     Args:

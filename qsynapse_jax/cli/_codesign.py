@@ -7,12 +7,9 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from qsynapse_jax import plot
 from qsynapse_jax.cli._cache import Cache
 from qsynapse_jax.cli._run import Output, run_study
-from qsynapse_jax.studies import CodesignConfig, CodesignResult, run_codesign
-
-_SHOWN_WITHOUT_LEVELS = ("R as found", "closed form")
+from qsynapse_jax.studies import CodesignConfig, run_codesign
 
 
 @dataclass(frozen=True)
@@ -25,11 +22,12 @@ class Codesign:
 
     def run(self, console: Console) -> None:
         elsewhere = f"Its tables are in {self.output.out / 'result.json'}."
-        run_study("codesign", run_codesign, self.config, self.output, console, report=_report, elsewhere=elsewhere)
-
-
-def _report(result: CodesignResult, folder: Path) -> list[str]:
-    levels = {name: level for name, level in result.levels.items() if name not in _SHOWN_WITHOUT_LEVELS}
-    designs = {name: r for name, r in result.designs.items() if name != "R as found"}
-    plot.levels_and_resistors(levels, designs).savefig(folder / "codesign.png", dpi=150)
-    return [result.advice()]
+        run_study(
+            "codesign",
+            run_codesign,
+            self.config,
+            self.output,
+            console,
+            said=lambda result: [result.advice()],
+            elsewhere=elsewhere,
+        )

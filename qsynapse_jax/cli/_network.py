@@ -7,13 +7,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from qsynapse_jax import plot
 from qsynapse_jax.cli._cache import Cache
 from qsynapse_jax.cli._output import print_line
 from qsynapse_jax.cli._run import Output, print_table, run_study
-from qsynapse_jax.studies import NetworkConfig, NetworkResult, evaluate_run, run_network
-
-_COLORS = {"float": "0.45", "quantized": "tab:blue", "deployed": "tab:red", "circuit": "tab:green"}
+from qsynapse_jax.studies import NetworkConfig, evaluate_run, run_network
 
 
 @dataclass(frozen=True)
@@ -59,28 +56,4 @@ class Evaluate:
 
 def _train(config: NetworkConfig, output: Output, console: Console) -> None:
     elsewhere = f"Its table: qsynapse evaluate {output.out}"
-    run_study("network", run_network, config, output, console, report=_draw, elsewhere=elsewhere)
-
-
-def _draw(result: NetworkResult, folder: Path) -> list[str]:
-    """The pictures of a run; its table says all that is to say."""
-    rows, found, views = result.ROWS, result.accuracies, result.views
-    histories = {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()}
-    panels, colors = {}, {}
-    for name in ("deployed", "circuit"):
-        title = f"{rows[name]}:\n{found[name]:.1f} % of the test samples are right"
-        panels[title] = views[f"weights/{name}/intended"], views[f"weights/{name}/effective"]
-        colors[title] = _COLORS[name]
-    pictures = {
-        "accuracy": plot.accuracy(
-            histories,
-            reference={rows["deployed"]: found["deployed"]},
-            title=f"One network for {result.config.dataset}, trained four ways",
-            colors={rows[name]: color for name, color in _COLORS.items()},
-        ),
-        "ir_drop": plot.ir_drop(views["tile/v_cell"], float(views["tile/v_read"])),
-        "weights": plot.effective_weights(panels, colors=colors),
-    }
-    for name, picture in pictures.items():
-        picture.savefig(folder / f"{name}.png", dpi=150)
-    return []
+    run_study("network", run_network, config, output, console, elsewhere=elsewhere)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
+from qsynapse_jax import plot
 from qsynapse_jax.cli._output import print_line, print_written
 from qsynapse_jax.studies import Progress, TextTable, run_folder
 
@@ -35,10 +36,10 @@ def run_study(
     output: Output,
     console: Console,
     *,
-    report: Callable[[Any, Path], Iterable[str]],
     elsewhere: str,
+    said: Callable[[Any], Iterable[str]] = lambda result: (),
 ) -> None:
-    """Runs a study into its folder and prints what it found, unless it is there.
+    """Runs a study into its folder, with its pictures, and prints what it found, unless it is there.
 
     Args:
         name: of the study.
@@ -46,8 +47,8 @@ def run_study(
         config: what is asked.
         output: where the run goes.
         console: where it is told.
-        report: draws pictures of the result into a folder, and says what stands below the tables.
         elsewhere: where to find the tables of a run that is complete already.
+        said: of the result, what stands below its tables.
     """
     started = time.perf_counter()
     with run_folder(output.out, name, config, overwrite=output.overwrite, resume=output.resume) as run:
@@ -62,12 +63,13 @@ def run_study(
         told = TextColumn("{task.fields[loss]:<12} {task.fields[metric]:<12}")
         with RichProgress(*columns, told, TimeElapsedColumn(), console=console) as bars:
             result = study(config, Bars(bars), run=run)
-        said = list(report(result, run.folder))
+        for picture, figure in plot.pictures(result).items():
+            figure.savefig(run.folder / f"{picture}.png", dpi=150)
         record = result.record(time.perf_counter() - started)
         run.publish(record)
         for table in record.tables.values():
             print_table(console, table)
-        for line in said:
+        for line in said(result):
             print_line(console, line)
         print_written(console, sorted(run.out.iterdir()), before=f"{time.perf_counter() - started:.0f} s. ")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax import nn
 from qsynapse_jax._checks import as_real
-from qsynapse_jax._fields import Model, Scalar, check, non_negative, positive, real, whole
+from qsynapse_jax._fields import Model, Scalar, check, non_negative, positive, real, whole, with_unit
 from qsynapse_jax.cells import Differential, Ladder, Resistor, linearity
 from qsynapse_jax.codesign._optimize import Bounded, OnStep, Optimum, optimize
 from qsynapse_jax.cost import read_power, resistor_area
@@ -23,7 +23,7 @@ from qsynapse_jax.training import cross_entropy
 _READS = 4
 
 
-class TileLevels(eqx.Module):
+class TileLevels(Model):
     """What the codes of a tile amount to.
 
     Attributes:
@@ -35,7 +35,7 @@ class TileLevels(eqx.Module):
 
     mean: Float[Array, " codes"]
     spread: Float[Array, " codes"]
-    error: Float[Array, ""]
+    error: Float[Array, ""] = with_unit("LSB")
     gain: Float[Array, ""]
 
     @property
@@ -164,7 +164,7 @@ class LadderTask(Model):
         return nn.calibrate(written)
 
 
-class LadderFigures(eqx.Module):
+class LadderFigures(Model):
     """What a choice of resistors is worth.
 
     Attributes:
@@ -176,13 +176,13 @@ class LadderFigures(eqx.Module):
         area: of the resistors of a weight [m2].
     """
 
-    cell_inl: Float[Array, ""]
-    cell_dnl: Float[Array, ""]
-    tile_inl: Float[Array, ""]
-    error: Float[Array, ""]
+    cell_inl: Float[Array, ""] = with_unit("LSB")
+    cell_dnl: Float[Array, ""] = with_unit("LSB")
+    tile_inl: Float[Array, ""] = with_unit("LSB")
+    error: Float[Array, ""] = with_unit("LSB")
     gain: Float[Array, ""]
-    power: Float[Array, ""]
-    area: Float[Array, ""]
+    power: Float[Array, ""] = with_unit("W")
+    area: Float[Array, ""] = with_unit("m2")
 
 
 @eqx.filter_jit
@@ -201,7 +201,7 @@ def ladder_figures(task: LadderTask, r_branch: Float[Array, " bits"], *, key: PR
     )
 
 
-class Priorities(eqx.Module):
+class Priorities(Model):
     """What counts in the choice of resistors, as factors of the parts of the objective.
 
     Args:

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from qsynapse_jax._checks import as_floating, is_concrete
-from qsynapse_jax._fields import as_whole, check, positive
+from qsynapse_jax._fields import Model, as_whole, check, positive
 from qsynapse_jax.training import DivergedError, descend
 
 OnStep = Callable[[int, float], None]
@@ -20,7 +20,7 @@ OnStep = Callable[[int, float], None]
 _INSIDE = 1e-3
 
 
-class Bounded(eqx.Module):
+class Bounded(Model):
     """A positive physical parameter that is to be found between two bounds.
 
         value = low (high / low)^s,  s = 1 / (1 + exp(-raw))
@@ -92,7 +92,7 @@ def values(design: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.value if _is_bounded(leaf) else leaf, design, is_leaf=_is_bounded)
 
 
-class Optimum(eqx.Module):
+class Optimum(Model):
     """What a search found.
 
     Attributes:
@@ -157,7 +157,7 @@ def optimize(
     return Optimum(design, values(design), losses)
 
 
-class Front(eqx.Module):
+class Front(Model):
     """Designs that trade one objective for another.
 
     Attributes:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real
+from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real, with_unit
 from qsynapse_jax.crossbar import Wires
 
 
@@ -27,7 +26,7 @@ class Metal(Model):
     spacing: Scalar = real("m", positive)
 
 
-class Lines(eqx.Module):
+class Lines(Model):
     """Word and bit lines of chosen widths.
 
     Attributes:
@@ -36,7 +35,7 @@ class Lines(eqx.Module):
     """
 
     wires: Wires
-    cell_area: Float[Array, ""]
+    cell_area: Float[Array, ""] = with_unit("m2")
 
 
 def lines(metal: Metal, word_width: Any, bit_width: Any, *, word_pitch: Any = 0.0, bit_pitch: Any = 0.0) -> Lines:

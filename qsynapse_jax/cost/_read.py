@@ -4,17 +4,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import checked, non_negative, positive
+from qsynapse_jax._fields import Model, checked, non_negative, positive
 from qsynapse_jax.crossbar import Solution, Wires
 
 
-class Losses(eqx.Module):
+class Losses(Model):
     """Where the power of an operating point [W], or the energy of a read [J], goes, for every input vector.
 
     Attributes:

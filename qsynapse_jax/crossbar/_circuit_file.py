@@ -1,7 +1,7 @@
 """A circuit from a file: the arguments of `solve` under their own names in an .npz file, or the map of an array."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from qsynapse_jax._arrays import read_arrays
+from qsynapse_jax._fields import described
 from qsynapse_jax.crossbar._laws import AbstractLaw, Ohmic, Polynomial, Series, Sinh
 from qsynapse_jax.crossbar._map_file import SUFFIXES, UNITS, as_conductance, likely_unit, read_map, read_table
 from qsynapse_jax.crossbar._wires import Wires
@@ -40,13 +41,15 @@ class Circuit:
         remarks: what was assumed or left out, a sentence each.
     """
 
-    g: np.ndarray
-    v_in: np.ndarray
-    v_out: np.ndarray | None
-    resistances: dict[str, np.ndarray]
+    g: np.ndarray = field(metadata={"unit": "S"})
+    v_in: np.ndarray = field(metadata={"unit": "V"})
+    v_out: np.ndarray | None = field(metadata={"unit": "V"})
+    resistances: dict[str, np.ndarray] = field(metadata={"unit": "ohm"})
     law_name: str
     parameter: np.ndarray | None
     remarks: tuple[str, ...] = ()
+
+    __repr__ = described
 
     def precision(self) -> AbstractContextManager[object]:
         """Where JAX keeps the precision of `g`: `wires`, `law` and `solve` belong inside."""

@@ -26,13 +26,13 @@ from dataclasses import replace
 from math import ceil, log2
 from typing import Any, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
 from qsynapse_jax._checks import as_floating, is_concrete
+from qsynapse_jax._fields import Model, with_unit
 from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient
 from qsynapse_jax.crossbar._effective import effective_conductance
 from qsynapse_jax.crossbar._impedance import impedance
@@ -54,7 +54,7 @@ _RTOL = 1e-3
 _PAIRS = 2
 
 
-class FollowError(eqx.Module):
+class FollowError(Model):
     """How far a followed circuit is from the exact one.
 
     Attributes:
@@ -66,7 +66,7 @@ class FollowError(eqx.Module):
     slope: Float[Array, ""]
 
 
-class Followed(eqx.Module):
+class Followed(Model):
     """The effective conductance of arrays near a reference; `follow` makes it.
 
     Attributes:
@@ -79,12 +79,12 @@ class Followed(eqx.Module):
         wires: of the arrays.
     """
 
-    g_ref: Float[Array, "*tiles wl bl"]
-    g_eff: Float[Array, "*tiles wl bl"]
+    g_ref: Float[Array, "*tiles wl bl"] = with_unit("S")
+    g_eff: Float[Array, "*tiles wl bl"] = with_unit("S")
     p: Float[Array, "*tiles wl bl"]
     q: Float[Array, "*tiles wl bl"]
-    word: Float[Array, "*tiles bl bl"]
-    bit: Float[Array, "*tiles wl wl"]
+    word: Float[Array, "*tiles bl bl"] = with_unit("ohm")
+    bit: Float[Array, "*tiles wl wl"] = with_unit("ohm")
     wires: Wires
 
     def __call__(self, g: Real[ArrayLike, "*tiles wl bl"]) -> Float[Array, "*tiles wl bl"]:

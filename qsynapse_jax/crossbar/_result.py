@@ -3,6 +3,8 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Int
 
+from qsynapse_jax._fields import Model
+
 
 class ConvergenceError(RuntimeError):
     """A solve did not reach its tolerance; the message says why and what to do."""
@@ -69,7 +71,7 @@ class RESULTS(eqx.Enumeration):
     )
 
 
-class Stats(eqx.Module):
+class Stats(Model):
     """Figures of a solve; residual and power balance for every input vector.
 
     Attributes:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from qsynapse_jax._fields import described
+
 from . import _files
 from ._idx import corrupt, read_idx
 from ._own import read_own
@@ -34,12 +36,14 @@ class Dataset:
     """
 
     name: str
-    x_train: Float32[np.ndarray, "train features"] = dataclasses.field(repr=False)
-    y_train: Int32[np.ndarray, " train"] = dataclasses.field(repr=False)
-    x_test: Float32[np.ndarray, "test features"] = dataclasses.field(repr=False)
-    y_test: Int32[np.ndarray, " test"] = dataclasses.field(repr=False)
+    x_train: Float32[np.ndarray, "train features"]
+    y_train: Int32[np.ndarray, " train"]
+    x_test: Float32[np.ndarray, "test features"]
+    y_test: Int32[np.ndarray, " test"]
     image_shape: tuple[int, int]
     n_classes: int = _CLASSES
+
+    __repr__ = described
 
     @property
     def train(self) -> tuple[np.ndarray, np.ndarray]:

@@ -3,16 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from qsynapse_jax._fields import Model, with_unit
 
 # Windows shorter than this part of a dwell time: the closed form of `Channels.spread` is a difference of equal numbers.
 _SHORT = 0.1
 _Each = tuple[Float[Array, "*shape"], ...]
 
 
-class TelegraphState(eqx.Module):
+class TelegraphState(Model):
     """Filaments of an array; all leaves have one shape, those of channels are tuples with one leaf per channel.
 
     Args:
@@ -26,22 +27,22 @@ class TelegraphState(eqx.Module):
         age: equivalent time since it was last switched [s].
     """
 
-    g: Float[Array, "*shape"]
-    amplitude: _Each
-    tau_c: _Each
-    tau_e: _Each
+    g: Float[Array, "*shape"] = with_unit("S")
+    amplitude: _Each = with_unit("S")
+    tau_c: _Each = with_unit("s")
+    tau_e: _Each = with_unit("s")
     present: tuple[Bool[Array, "*shape"], ...]
     device: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
+    age: Float[Array, "*shape"] = with_unit("s")
 
 
-class Channels(eqx.Module):
+class Channels(Model):
     """Channels of an array, one behind the other; numbers as in `TelegraphState`."""
 
-    amplitude: Float[Array, " channels *shape"]
-    tau_c: Float[Array, " channels *shape"]
-    tau_e: Float[Array, " channels *shape"]
+    amplitude: Float[Array, " channels *shape"] = with_unit("S")
+    tau_c: Float[Array, " channels *shape"] = with_unit("s")
+    tau_e: Float[Array, " channels *shape"] = with_unit("s")
     present: Bool[Array, " channels *shape"]
 
     @classmethod

@@ -10,7 +10,20 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating, is_concrete
-from qsynapse_jax._fields import Rule, Scalar, as_whole, check, checked, finite, kelvin, non_negative, positive, real
+from qsynapse_jax._fields import (
+    Model,
+    Rule,
+    Scalar,
+    as_whole,
+    check,
+    checked,
+    finite,
+    kelvin,
+    non_negative,
+    positive,
+    real,
+    with_unit,
+)
 from qsynapse_jax.devices._base import AbstractBipolar, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._cmo_law import CHARGE, Dome, conductance
 from qsynapse_jax.devices._cmo_march import density_at, march
@@ -20,7 +33,7 @@ _UNIT = 1e25  # of densities inside, [m^-3]
 _GIVEN = (("density", "m^-3", non_negative), ("v", "V", finite), ("width", "s", non_negative))
 
 
-class CmoState(eqx.Module):
+class CmoState(Model):
     """Domes of an array; all leaves have one shape.
 
     Args:
@@ -30,10 +43,10 @@ class CmoState(eqx.Module):
         age: equivalent time since it was last written [s].
     """
 
-    density: Float[Array, "*shape"]
+    density: Float[Array, "*shape"] = with_unit("m^-3")
     speed: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
+    age: Float[Array, "*shape"] = with_unit("s")
 
 
 class CmoFilament(AbstractBipolar):

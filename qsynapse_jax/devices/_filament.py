@@ -9,7 +9,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import Rule, Scalar, check, checked, kelvin, non_negative, positive, probability, real
+from qsynapse_jax._fields import (
+    Model,
+    Rule,
+    Scalar,
+    check,
+    checked,
+    kelvin,
+    non_negative,
+    positive,
+    probability,
+    real,
+    with_unit,
+)
 from qsynapse_jax.devices._base import AbstractGated, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._retention import Retention
 
@@ -19,7 +31,7 @@ _LEAST_OVERDRIVE, _MOST_OVERDRIVE = 1e-6, 1e3
 _STRENGTH = Rule("above 0 and at most 1", lambda x: (x > 0) & (x <= 1))
 
 
-class FilamentState(eqx.Module):
+class FilamentState(Model):
     """Filaments of an array, each with what is its own; all leaves have one shape.
 
     Args:
@@ -32,13 +44,13 @@ class FilamentState(eqx.Module):
         age: equivalent time since it was last pulsed [s].
     """
 
-    log_g: Float[Array, "*shape"]
+    log_g: Float[Array, "*shape"] = with_unit("ln S")
     device: Float[Array, "*shape"]
     cycle: Float[Array, "*shape"]
     hrs: Float[Array, "*shape"]
     stuck: Bool[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
+    age: Float[Array, "*shape"] = with_unit("s")
 
 
 class GatedFilament(AbstractGated):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 
 from qsynapse_jax._checks import as_floating, is_concrete
 from qsynapse_jax._fields import (
+    Model,
     Rule,
     Scalar,
     checked,
@@ -21,6 +22,7 @@ from qsynapse_jax._fields import (
     positive_or_infinite,
     probability,
     real,
+    with_unit,
 )
 from qsynapse_jax.devices import _noise
 from qsynapse_jax.devices._base import AbstractPulsed, as_shape
@@ -31,7 +33,7 @@ _BALANCE = Rule("from -1 to 1", lambda x: abs(x) <= 1)
 _LEAST_CONDUCTANCE = 0.1
 
 
-class StepState(eqx.Module):
+class StepState(Model):
     """Devices of an array, each with what is its own; all leaves have one shape.
 
     Args:
@@ -50,7 +52,7 @@ class StepState(eqx.Module):
     down: Float[Array, "*shape"]
     low: Float[Array, "*shape"]
     high: Float[Array, "*shape"]
-    leak: Float[Array, "*shape"]
+    leak: Float[Array, "*shape"] = with_unit("1/s")
     bend_up: Float[Array, "*shape"] | None = None
     bend_down: Float[Array, "*shape"] | None = None
     reference: Float[Array, "*shape"] | None = None

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import (
+    Model,
     Scalar,
     checked,
     kelvin,
@@ -18,12 +19,13 @@ from qsynapse_jax._fields import (
     positive_or_infinite,
     probability,
     real,
+    with_unit,
 )
 from qsynapse_jax.devices._base import AbstractTwoLevel, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._retention import Retention
 
 
-class SwitchState(eqx.Module):
+class SwitchState(Model):
     """Switches of an array, each with what is its own; all leaves have one shape.
 
     Args:
@@ -44,7 +46,7 @@ class SwitchState(eqx.Module):
     cycle_offset: Float[Array, "*shape"]
     on_rate: Float[Array, "*shape"]
     off_rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"]
+    age: Float[Array, "*shape"] = with_unit("s")
     pulses: Int[Array, "*shape"]
     life: Float[Array, "*shape"]
 

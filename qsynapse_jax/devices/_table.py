@@ -1,11 +1,13 @@
 """Measured curves of conductance against pulse number, and what of them is spread and what is noise."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from qsynapse_jax._fields import described
 
 _UNITS = {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "nS": 1e-9}
 _UP = {"up", "+", "1", "+1", "ltp", "potentiation", "set"}
@@ -29,8 +31,10 @@ class PulseTable:
         ValueError: fewer than two pulses; numbers that are not positive and finite, the message names the first.
     """
 
-    g_up: Any
-    g_down: Any
+    g_up: Any = field(metadata={"unit": "S"})
+    g_down: Any = field(metadata={"unit": "S"})
+
+    __repr__ = described
 
     def __post_init__(self):
         for name in ("g_up", "g_down"):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from qsynapse_jax._fields import shown
 from qsynapse_jax.quantize import straight_through
 from qsynapse_jax.tile import Tile, TileState
 
@@ -61,6 +62,16 @@ def wide(x: Array) -> Array:
     return x if x.dtype in (jnp.float32, jnp.float64) else x.astype(jnp.float32)
 
 
+def printed(module: nnx.Module) -> str:
+    """A layer or a kernel in words: its attributes, of variables their values."""
+    parts = []
+    for name, one in vars(module).items():
+        value = one.get_value() if isinstance(one, nnx.Variable) else one
+        if value is not None and not name.startswith("_"):
+            parts.append(f"{name}={shown(value)}")
+    return f"{type(module).__name__}({', '.join(parts)})"
+
+
 class AbstractKernel(nnx.Module):
     """A matrix on tiles: `multiply(x)` is `x @ matrix()`, but for the tile's converters.
 
@@ -75,6 +86,9 @@ class AbstractKernel(nnx.Module):
         self.gain = Gain(gain)
         self.throw = throw
         self.presented: Presented | None = nnx.data(None)
+
+    def __repr__(self) -> str:
+        return printed(self)
 
     def effective(self) -> Float[Array, "*groups rows lines"]:
         """Conductances [S] that the tiles amount to, wires included, bit lines of a weight side by side."""

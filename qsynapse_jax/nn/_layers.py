@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from qsynapse_jax.nn._kernels import AbstractKernel, MasterKernel, Physical, wide
+from qsynapse_jax.nn._kernels import AbstractKernel, MasterKernel, Physical, printed, wide
 from qsynapse_jax.tile import Tile
 
 # Initial master weights fill +-1 up to this many standard deviations: the rest is clipped. Fewer waste large weights,
@@ -64,6 +64,9 @@ class CrossbarLayer(nnx.Module):
     """The Flax layer that `convert` replaces, and `to_digital` gives back."""
     geometry: ClassVar[tuple[str, ...]]
     """Names of the arguments and attributes that both layers have in common, besides bias and dtypes."""
+
+    def __repr__(self) -> str:
+        return printed(self)
 
     def set_up(
         self,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from qsynapse_jax._fields import described
 from qsynapse_jax.nn._kernels import AbstractKernel, Presented
 from qsynapse_jax.nn._model import kernels
 
@@ -22,6 +23,8 @@ class Outer(NamedTuple):
 
     x: Float[Array, "n *groups rows"]
     delta: Float[Array, "n *groups cols"]
+
+    __repr__ = described
 
 
 class OuterGradients(NamedTuple):
@@ -40,6 +43,8 @@ class OuterGradients(NamedTuple):
     gradient: Any
     outer: dict[str, Outer]
     model: Any
+
+    __repr__ = described
 
 
 def outer_gradients(

@@ -1,26 +1,37 @@
-"""Pictures of one circuit: what its cells see or carry, with the lines drawn, and its currents."""
+"""Pictures of one circuit: what its cells see or carry, with the lines drawn, its currents, and its weights."""
 
 from typing import Any
 
 import numpy as np
 
-from qsynapse_jax.plot._pictures import new_figure
+from qsynapse_jax.plot._axes import axes_or_new, same_shape, shown_in, whole_numbers
 
 # Beyond so many lines, drawn lines would hide the cells.
 _MOST_DRAWN = 24
 # Half of the side of a cell, where one is the distance of lines.
 _HALF = 0.36
-_PREFIXES = {1.0: "", 1e-3: "m", 1e-6: "u", 1e-9: "n", 1e-12: "p"}
 
 
-def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: str = "S", title: str = "") -> Any:
+def crossbar(
+    values: Any,
+    *,
+    label: str = "conductance",
+    unit: str = "S",
+    limits: tuple[float, float] | None = None,
+    ax: Any = None,
+    title: str = "",
+) -> Any:
     """A number per cell as color where the cell sits: drivers on the left, sense amplifiers below.
+
+    The lines are drawn up to 24 of them; of more, the cells alone.
 
     Args:
         values: of the cells, shape (wl, bl), e.g. conductances [S] or voltages [V]; NaN is left blank.
-        ax: Matplotlib axes to draw into; new ones where not given.
         label: what is shown.
         unit: of `values`, without a prefix: the color bar chooses one; empty for a plain number.
+        limits: values of the darkest and the brightest color, in `unit`, for pictures that are compared; the
+            smallest and the largest of `values` where not given.
+        ax: Matplotlib axes to draw into; new ones where not given.
         title: of the picture.
 
     Returns:
@@ -33,9 +44,11 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
 
     values = np.asarray(values)
     if values.ndim != 2:
-        raise ValueError(f"Argument `values` must have shape (wl, bl), but has shape {values.shape}.")
-    ax = new_figure(6.0, 4.8)[1] if ax is None else ax
-    scale, prefix = _prefix(values) if unit else (1.0, "")
+        raise ValueError(
+            f"Argument `values` must have shape (wl, bl), but has shape {values.shape}; pass those of one array."
+        )
+    ax = axes_or_new(ax, 6.0, 4.8)
+    scale, prefixed = shown_in(unit, values, limits or ())
     n_rows, n_cols = values.shape
     if max(values.shape) <= _MOST_DRAWN:
         # Word lines come in from the left, bit lines go out below; cells stand on their crossings.
@@ -49,9 +62,11 @@ def crossbar(values: Any, *, ax: Any = None, label: str = "conductance", unit: s
         ax.set(xlim=(-1, n_cols - 0.4), ylim=(n_rows, -0.6), aspect="equal")
     else:
         shown = ax.imshow(values / scale, cmap="viridis", aspect="equal", interpolation="nearest")
-    ax.figure.colorbar(shown, ax=ax, label=f"{label} [{prefix}{unit}]" if unit else label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    if limits is not None:
+        shown.set_clim(limits[0] / scale, limits[1] / scale)
+    ax.figure.colorbar(shown, ax=ax, label=f"{label} [{prefixed}]" if prefixed else label)
+    whole_numbers(ax.xaxis)
+    whole_numbers(ax.yaxis)
     ax.set(xlabel="bit line (drivers are on the left)", ylabel="word line (sense amplifiers are below)", title=title)
     return ax
 
@@ -60,36 +75,62 @@ def currents(i_out: Any, i_ideal: Any = None, *, ax: Any = None, title: str = ""
     """Currents of the bit lines, beside those of ideal wires.
 
     Args:
-        i_out: shape (bl,) [A].
-        i_ideal: the same with ideal wires [A], shape (bl,); left out where not given.
+        i_out: of one input, shape (bl,) [A].
+        i_ideal: the same with ideal wires, shape (bl,) [A]; left out where not given.
         ax: Matplotlib axes to draw into; new ones where not given.
         title: of the picture; what the wires cost where `i_ideal` is given and no title is.
 
     Returns:
         The Matplotlib axes.
+
+    Raises:
+        ValueError: currents of several inputs, or of other bit lines.
     """
     i_out = np.asarray(i_out)
-    ax = new_figure(6.0, 4.2)[1] if ax is None else ax
-    scale, prefix = _prefix(i_out if i_ideal is None else np.asarray(i_ideal))
+    ideal = None if i_ideal is None else np.asarray(i_ideal)
+    if i_out.ndim != 1:
+        raise ValueError(
+            f"Argument `i_out` must have shape (bl,), but has shape {i_out.shape}; pass the currents of one input."
+        )
+    if ideal is not None:
+        same_shape("i_ideal", ideal, "i_out", i_out)
+    ax = axes_or_new(ax, 6.0, 4.2)
+    scale, prefixed = shown_in("A", i_out if ideal is None else ideal)
     lines = np.arange(len(i_out))
-    if i_ideal is not None:
-        ideal = np.asarray(i_ideal)
+    if ideal is not None:
         ax.step(lines, ideal / scale, where="mid", color="0.4", label="ideal wires")
         total = np.sum(np.abs(ideal))
         if not title and total > 0:
             title = f"The wires cost {100 * np.sum(np.abs(ideal - i_out)) / total:.3g} % of the currents"
     ax.bar(lines, i_out / scale, color="C0", label="with wires")
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="bit line", ylabel=f"current [{prefix}A]", title=title)
+    whole_numbers(ax.xaxis)
+    ax.set(xlabel="bit line", ylabel=f"current [{prefixed}]", title=title)
     ax.legend()
     return ax
 
 
-def _prefix(values: np.ndarray) -> tuple[float, str]:
-    """The scale of the largest number, and its prefix."""
-    finite = np.abs(values[np.isfinite(values)])
-    largest = float(finite.max()) if finite.size else 0.0
-    for scale, prefix in _PREFIXES.items():
-        if largest >= scale:
-            return scale, prefix
-    return 1.0, ""
+def effective_weights(intended: Any, effective: Any, *, color: Any = None, ax: Any = None, title: str = "") -> Any:
+    """What cells multiply with behind the wires, against what was written into them: a point per weight.
+
+    Args:
+        intended: weights in [-1, 1] as they were written, any shape, no unit.
+        effective: weights behind the wires, of the same shape.
+        color: Matplotlib color of the points.
+        ax: Matplotlib axes to draw into; new ones where not given.
+        title: of the picture.
+
+    Returns:
+        The Matplotlib axes.
+
+    Raises:
+        ValueError: weights of different shapes.
+    """
+    intended, effective = np.asarray(intended), np.asarray(effective)
+    same_shape("effective", effective, "intended", intended)
+    ax = axes_or_new(ax, 4.2, 4.4)
+    ax.plot(np.ravel(intended), np.ravel(effective), ".", markersize=2, alpha=0.4, color=color)
+    ax.plot([-1, 1], [-1, 1], color="0.3", linewidth=1, label="ideal wires")
+    ax.set(xlabel="intended weight (that of its code)", ylabel="effective weight (behind the wires)", title=title)
+    ax.grid(alpha=0.3)
+    ax.legend(loc="upper left")
+    return ax

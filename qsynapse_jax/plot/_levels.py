@@ -1,66 +1,13 @@
-"""Pictures of arrays at precise levels: where cells are, how far from their targets, and how they fluctuate."""
+"""Pictures that one study alone draws: errors, fluctuation and pulses of levels; levels and resistors of a ladder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from qsynapse_jax.plot._pictures import new_figure
+from qsynapse_jax.plot._axes import new_figure
 
 _BINS = 121
-_CROWDED = 3000  # points of a staircase beyond which more of them show nothing
-
-
-def conductance_map(g: Any, *, failed: Any = None, title: str = "") -> Any:
-    """Conductance of every cell of an array.
-
-    Args:
-        g: conductances [S], shape (wl, bl).
-        failed: cells that are marked, likewise.
-        title: what is shown, in a sentence.
-    """
-    g = 1e6 * np.asarray(g, float)
-    figure, axes = new_figure(6.2, 5.0)
-    figure.colorbar(axes.imshow(g, cmap="viridis", interpolation="nearest"), label="conductance [uS]")
-    if failed is not None and np.any(failed):
-        rows, columns = np.nonzero(np.asarray(failed))
-        label = f"{len(rows):,} cells that gave up"
-        axes.plot(columns, rows, "s", markersize=4, markerfacecolor="none", color="tab:red", label=label)
-        axes.legend(loc="upper right", fontsize=8)
-    axes.set(xlabel="bit line", ylabel="word line", title=title)
-    return figure
-
-
-def staircase(target: Any, read: Any, *, step: float, title: str = "") -> Any:
-    """Reads against targets, all of them and some levels enlarged.
-
-    Args:
-        target: of the cells [S], any shape.
-        read: raw reads [S], shape (reads, *shape of `target`).
-        step: distance of neighboring levels [S].
-        title: what is shown, in a sentence.
-    """
-    target = 1e6 * np.ravel(np.asarray(target, float))
-    read = 1e6 * np.reshape(np.asarray(read, float), (-1, target.size))
-    order, width = np.argsort(target, kind="stable"), 1e6 * step
-    figure, (whole, part) = new_figure(10.0, 4.2, 1, 2)
-    shown = order[:: max(1, target.size // _CROWDED)]
-    whole.plot(np.arange(target.size)[:: max(1, target.size // _CROWDED)], read[0, shown], ".", markersize=2)
-    whole.set(xlabel="cells by target", ylabel="read [uS]", title=title)
-    # A dozen levels around the middle, with every read of the cells there.
-    middle = target[order[target.size // 2]]
-    near = order[np.abs(target[order] - middle) <= 6.5 * width]
-    level = (target[near] - middle) / width
-    for number, one in enumerate(read[:, near]):
-        label = "" if number else f"{len(read)} reads of each of {len(near):,} cells"
-        place = np.arange(len(near))
-        part.plot(place, one, ".", markersize=3, color="C0", alpha=0.35, label=label)
-    part.step(np.arange(len(near)), middle + level * width, where="mid", color="k", linewidth=1, label="target")
-    part.set(xlabel="cells by target", ylabel="read [uS]", title="A dozen levels in the middle")
-    part.legend(loc="upper left", fontsize=8)
-    for axes in (whole, part):
-        axes.grid(alpha=0.3)
-    return figure
 
 
 def error_histogram(errors: Mapping[str, Any], *, tolerance: float, title: str = "") -> Any:
@@ -134,4 +81,43 @@ def pulse_counts(pulses: Mapping[str, Any], *, title: str = "") -> Any:
     axes.set(yscale="log", xlabel="pulses", ylabel="cells", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+    return figure
+
+
+def levels_and_resistors(levels: Mapping[str, Mapping[str, Any]], designs: Mapping[str, Any]) -> Any:
+    """Deviation of every level of a full tile from the best line, and the resistors against R, 2R, 4R.
+
+    Args:
+        levels: by name of the design: `mean` and `spread` [LSB], shape (codes,), of the effective weights of cells that
+            hold a code, after the gain is taken out; `error`, their root mean square error [LSB].
+        designs: branch resistors [ohm], shape (bits,), by name.
+    """
+    figure, (left, right) = new_figure(10.5, 4.2, 1, 2, width_ratios=(3, 2))
+    colors = {name: f"C{number}" for number, name in enumerate(designs)}
+    for name, level in levels.items():
+        mean, spread = np.asarray(level["mean"]), np.asarray(level["spread"])
+        codes = np.arange(len(mean)) - len(mean) // 2
+        label = f"{name}: rms error {float(level['error']):.2f} LSB"
+        left.plot(codes, mean - codes, ".-", color=colors[name], label=label)
+        low, high = mean - codes - spread, mean - codes + spread
+        left.fill_between(codes, low, high, color=colors[name], alpha=0.15, linewidth=0)
+    for name, r in designs.items():
+        r = np.asarray(r)
+        right.plot(range(len(r)), r / (r[0] * 2.0 ** np.arange(len(r))), "o-", color=colors[name], label=name)
+    left.axhline(0, color="0.3", linewidth=1)
+    left.set(
+        xlabel="code",
+        ylabel="effective weight less the best line [LSB]",
+        title="How far the levels of a full tile are from a line\n(mean and standard deviation over its cells)",
+    )
+    right.axhline(1, color="0.3", linewidth=1)
+    right.set(
+        xlabel="branch k (0 is the most significant bit)",
+        ylabel="R_k / (2^k R_0)",
+        title="How far the resistors are from R, 2R, 4R",
+        xticks=range(len(next(iter(designs.values())))),
+    )
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
     return figure

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import as_whole
+from qsynapse_jax._fields import Model, as_whole, with_unit
 from qsynapse_jax.crossbar import RESULTS, AbstractLaw, ConvergenceError, Wires, solve
 from qsynapse_jax.devices import AbstractDriven, Exposure, Pulse, Trace, demand
 from qsynapse_jax.programming._bias import AbstractBias, Lines
 
 
-class Disturbance(eqx.Module):
+class Disturbance(Model):
     """What cells have suffered that were not selected; the sum of two is both.
 
     Args:
@@ -28,8 +28,8 @@ class Disturbance(eqx.Module):
 
     ups: Int[Array, "wl bl"]
     downs: Int[Array, "wl bl"]
-    g_up: Float[Array, "wl bl"]
-    g_down: Float[Array, "wl bl"]
+    g_up: Float[Array, "wl bl"] = with_unit("S")
+    g_down: Float[Array, "wl bl"] = with_unit("S")
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], dtype: Any = None) -> "Disturbance":
@@ -41,7 +41,7 @@ class Disturbance(eqx.Module):
         return jax.tree.map(jnp.add, self, other)
 
 
-class Driven(eqx.Module):
+class Driven(Model):
     """One write of an array.
 
     Attributes:
@@ -50,12 +50,12 @@ class Driven(eqx.Module):
         disturbance: what those suffered.
     """
 
-    v_cell: Float[Array, "wl bl"]
+    v_cell: Float[Array, "wl bl"] = with_unit("V")
     trace: Trace
     disturbance: Disturbance
 
 
-class Endurance(eqx.Module):
+class Endurance(Model):
     """Half-select pulses by number; the first axis is that of the numbers.
 
     Attributes:
@@ -66,12 +66,12 @@ class Endurance(eqx.Module):
     """
 
     counts: Int[Array, " n"]
-    g: Float[Array, "n wl bl"]
-    v_cell: Float[Array, "n wl bl"]
+    g: Float[Array, "n wl bl"] = with_unit("S")
+    v_cell: Float[Array, "n wl bl"] = with_unit("V")
     disturbance: Disturbance
 
 
-class HalfSelectRatio(eqx.Module):
+class HalfSelectRatio(Model):
     """k = dg(half-select)/dg(full pulse), device by device; both have the sign of the pulse, so k is positive.
 
     Attributes:

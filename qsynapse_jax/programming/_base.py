@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from qsynapse_jax._fields import Model
+from qsynapse_jax._fields import Model, described
 from qsynapse_jax.devices import AbstractDriven, Pulse, Trace
 
 # Relative distance at which targets count as one level: rounding of how both were computed, and no more.
@@ -28,6 +28,9 @@ class Bands(NamedTuple):
     low: Float[Array, "..."]
     high: Float[Array, "..."]
 
+    UNITS = ("S", "S")
+    __repr__ = described
+
 
 class Reading(NamedTuple):
     """What a scheme knows of the devices that it pulses next; all arrays have one shape.
@@ -43,6 +46,9 @@ class Reading(NamedTuple):
     high: Float[Array, " n"]
     row: Int[Array, " n"]
     column: Int[Array, " n"]
+
+    UNITS = ("S", "S", "S", "", "")
+    __repr__ = described
 
 
 class Decision(NamedTuple):
@@ -61,6 +67,8 @@ class Decision(NamedTuple):
     pulsed: Bool[Array, " n"]
     goes_on: Bool[Array, " n"]
     success: Bool[Array, " n"]
+
+    __repr__ = described
 
 
 class AbstractScheme(Model):

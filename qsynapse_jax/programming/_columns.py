@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Rule, as_whole, check, checked, non_negative, positive
+from qsynapse_jax._fields import Model, Rule, as_whole, check, checked, non_negative, positive, with_unit
 from qsynapse_jax.devices import AbstractFluctuating, Trace, demand
 from qsynapse_jax.programming._patterns import currents, decoded, reads_of_lines, voltages
 
@@ -21,7 +21,7 @@ _PART = 0.9
 _FIRST, _LAST = 2.0, 0.125
 
 
-class ColumnWrite(eqx.Module):
+class ColumnWrite(Model):
     """What a write left.
 
     Attributes:
@@ -33,12 +33,12 @@ class ColumnWrite(eqx.Module):
         time: until the last column is done, all of which are read at once, and each pulsed cell by cell [s].
     """
 
-    error: Float[Array, "wl bl"]
+    error: Float[Array, "wl bl"] = with_unit("S")
     success: Bool[Array, "wl bl"]
     trace: Trace
     reads: Int[Array, " bl"]
     rounds: Int[Array, ""]
-    time: Float[Array, ""]
+    time: Float[Array, ""] = with_unit("s")
 
 
 def write_columns(

@@ -13,7 +13,7 @@ from jax.scipy.sparse.linalg import bicgstab
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax._checks import as_floating, as_real, is_concrete
-from qsynapse_jax._fields import as_whole, check, non_negative, positive, quantity
+from qsynapse_jax._fields import Model, as_whole, check, non_negative, positive, quantity, with_unit
 from qsynapse_jax.crossbar import Wires, effective_conductance
 
 # A fixed point whose error falls by less than this from one step to the next gives way to the descent.
@@ -26,7 +26,7 @@ _SLOPE = {4: 1e-6, 8: 1e-11}
 _RTOL = {4: 1e-4, 8: 1e-6}
 
 
-class Compensated(eqx.Module):
+class Compensated(Model):
     """Conductances for an array with wires.
 
     Attributes:
@@ -35,8 +35,8 @@ class Compensated(eqx.Module):
         success: where that is at most `rtol` times the target.
     """
 
-    g: Float[Array, "*tiles wl bl"]
-    error: Float[Array, "*tiles wl bl"]
+    g: Float[Array, "*tiles wl bl"] = with_unit("S")
+    error: Float[Array, "*tiles wl bl"] = with_unit("S")
     success: Bool[Array, "*tiles wl bl"]
 
 

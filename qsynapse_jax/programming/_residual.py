@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import as_whole, check, checked, finite, positive
+from qsynapse_jax._fields import Model, as_whole, check, checked, finite, positive
 
 # Writes a matrix of weights in [-1, 1] with a key: the state of the hardware, and the weights that were found on it.
 Write = Callable[..., tuple[Any, Array]]
 
 
-class Residual(eqx.Module):
+class Residual(Model):
     """A matrix on several arrays, value = sum over k of scales[k] found[k].
 
     Attributes:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from qsynapse_jax._fields import Model
 from qsynapse_jax.devices import AbstractDriven, Exposure, Trace, demand
 from qsynapse_jax.programming._array import Disturbance, check_polarities
 from qsynapse_jax.programming._bias import AbstractBias
@@ -77,7 +78,7 @@ def _half_selected(
     return state, Disturbance(*counts, *changes)
 
 
-class HalfSelects(eqx.Module):
+class HalfSelects(Model):
     """Half-selects of a write that goes on, pass by pass over the array, each of which pulses every cell once at most.
 
     A cell suffers the pulses of a pass before its next read: whatever part of them came before its own.

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from qsynapse_jax import nn
-from qsynapse_jax._fields import quantity
+from qsynapse_jax._fields import described, quantity
 from qsynapse_jax.codesign import LadderTask, binary_weighted, design_ladder, ladder_figures, to_increment, to_series
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.studies._config import CodesignConfig
@@ -54,6 +54,8 @@ class CodesignResult:
     objective: np.ndarray
     measured: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     levels: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    __repr__ = described
 
     def advice(self) -> str:
         """The resistors to use [ohm], as found, or as they can be made, in words."""

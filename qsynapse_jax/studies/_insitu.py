@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 
 from qsynapse_jax import nn
+from qsynapse_jax._fields import described
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.studies._insitu_config import ACTIVATIONS, InsituConfig
 from qsynapse_jax.studies._record import Record, TextTable, claim
@@ -57,6 +58,8 @@ class InsituResult:
     response: dict[str, np.ndarray] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     continued: bool = False
+
+    __repr__ = described
 
     @property
     def accuracies(self) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from qsynapse_jax import nn
-from qsynapse_jax._fields import quantity
+from qsynapse_jax._fields import described, quantity
 from qsynapse_jax.cells import Differential, MeasuredLevels, Multilevel
 from qsynapse_jax.crossbar import Wires, read_map
 from qsynapse_jax.datasets import load
@@ -168,6 +168,8 @@ class MappedResult:
     accuracies: dict[str, float] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
     weights: tuple[np.ndarray, np.ndarray] | None = None
+
+    __repr__ = described
 
     def record(self, wall_time_s: float) -> Record:
         """The record of this run."""

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from qsynapse_jax import nn
+from qsynapse_jax._fields import described
 from qsynapse_jax.crossbar import Wires, solve
 from qsynapse_jax.datasets import Dataset, load
 from qsynapse_jax.studies._config import NetworkConfig, read_config
@@ -55,6 +56,8 @@ class NetworkResult:
     seconds: dict[str, float] = field(default_factory=dict)
     views: dict[str, np.ndarray] = field(default_factory=dict)
     continued: bool = False
+
+    __repr__ = described
 
     def record(self, wall_time_s: float) -> Record:
         """The record of this run; its weights are written apart."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from qsynapse_jax._fields import quantity
+from qsynapse_jax._fields import described, quantity
 from qsynapse_jax.devices import TelegraphFilament, Trace
 from qsynapse_jax.programming import array_time, distinguishable_levels, program
 from qsynapse_jax.studies._program_config import ProgramConfig
@@ -45,6 +45,8 @@ class Stage:
     trace: Trace
     seconds: float
 
+    __repr__ = described
+
     def noisy(self, config: ProgramConfig) -> float:
         """Share of the cells whose fluctuation does not fit into their bands."""
         return float(np.mean(config.separation * self.sigma > 2 * config.tolerance * config.step))
@@ -67,6 +69,8 @@ class ProgramResult:
     target: np.ndarray
     stages: dict[str, Stage] = field(default_factory=dict)
     followed: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), int))
+
+    __repr__ = described
 
     @property
     def last(self) -> Stage:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from qsynapse_jax._arrays import read_arrays, read_json, write_arrays, write_whole
+from qsynapse_jax._fields import described
 from qsynapse_jax._provenance import device, plain, versions
 
 
@@ -97,6 +98,8 @@ class TextTable:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    __repr__ = described
+
 
 @dataclass
 class Record:
@@ -127,6 +130,8 @@ class Record:
     checksums: dict[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
     device: str = field(default_factory=device)
+
+    __repr__ = described
 
 
 def _data_path(path: Path) -> Path:

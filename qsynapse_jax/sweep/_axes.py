@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qsynapse_jax._fields import Rule, as_quantity, check
+from qsynapse_jax._fields import Rule, as_quantity, check, described
 
 
 class Axis(NamedTuple):
@@ -32,6 +32,8 @@ class Axis(NamedTuple):
     default: Any
     rule: Rule | None
     convert: Any
+
+    __repr__ = described
 
     @property
     def whole(self) -> bool:

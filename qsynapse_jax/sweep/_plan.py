@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qsynapse_jax._fields import as_quantity, as_whole
+from qsynapse_jax._fields import as_quantity, as_whole, described
 from qsynapse_jax._provenance import plain
 from qsynapse_jax.sweep._axes import Axis, find
 from qsynapse_jax.sweep._study import Study
@@ -86,6 +86,8 @@ class Plan:
     kind: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     chunk: int = _CHUNK
+
+    __repr__ = described
 
     def __post_init__(self):
         as_whole(self.chunk, "chunk", 1)

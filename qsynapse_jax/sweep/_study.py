@@ -9,6 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from qsynapse_jax._fields import Model, described, shown
 from qsynapse_jax.sweep._axes import Axis, axes_of
 
 
@@ -27,8 +28,12 @@ class Labelled(eqx.Module):
     unit: str = eqx.field(default="", static=True)
     what: str = eqx.field(default="", static=True)
 
+    def __repr__(self) -> str:
+        dims = f", dims=({', '.join(self.dims)})" if self.dims else ""
+        return f"Labelled({shown(self.value, self.unit)}{dims}{self.what and ', ' + self.what})"
 
-class Check(eqx.Module):
+
+class Check(Model):
     """A condition under which a point has failed: its arrays are left out and the message takes their place.
 
     Args:
@@ -56,6 +61,8 @@ class Study:
     function: Callable[[Any], Mapping[str, Any]]
     make_point: Any
     name: str = ""
+
+    __repr__ = described
 
     def __post_init__(self):
         if not callable(self.make_point):

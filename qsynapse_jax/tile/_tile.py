@@ -35,7 +35,7 @@ def _tile_shape(shape: Any) -> tuple[int, int]:
     return wl, bl
 
 
-class TileState(eqx.Module):
+class TileState(Model):
     """The hardware of one matrix.
 
     Args:

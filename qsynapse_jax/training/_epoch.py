@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qsynapse_jax._fields import as_whole
+from qsynapse_jax._fields import Model, as_whole
 from qsynapse_jax.nn import outer_gradients
 from qsynapse_jax.training._data import check_samples
 from qsynapse_jax.training._follow import renewed
@@ -21,7 +21,7 @@ from qsynapse_jax.training._state import Gradient, InPlace, State, kept, others_
 from qsynapse_jax.training.rules import Pulses
 
 
-class Metrics(eqx.Module):
+class Metrics(Model):
     """What an epoch was like: the loss before every step, shape (steps,)."""
 
     losses: Float[Array, " steps"]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from qsynapse_jax._fields import as_whole, check, positive
+from qsynapse_jax._fields import Model, as_whole, check, positive
 from qsynapse_jax.nn import MasterKernel, Reference, crossbar_layers
 
 # What float32 holds: an exact matrix is right within 2e-6 of its largest entry.
@@ -61,7 +61,7 @@ class Follow:
 FOLLOW = Follow()
 
 
-class Circuits(eqx.Module):
+class Circuits(Model):
     """The circuits of one kernel in training.
 
     Attributes:

@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from qsynapse_jax._fields import Model
 from qsynapse_jax.nn import MasterKernel, Physical, crossbar_layers
 from qsynapse_jax.training._follow import FOLLOW, Circuits, Follow, begin, checked_refresh, install
 from qsynapse_jax.training._measures import cross_entropy
@@ -19,20 +20,20 @@ from qsynapse_jax.training.rules import AbstractRule
 Loss = Callable[[Any, Any], Any]
 
 
-class Gradient(eqx.Module):
+class Gradient(Model):
     """All parameters move along the gradient, by an Optax transformation."""
 
-    optimizer: optax.GradientTransformation = eqx.field(static=True)
+    optimizer: optax.GradientTransformation = eqx.field(static=True, repr=False)
 
 
-class InPlace(eqx.Module):
+class InPlace(Model):
     """Kernels on crossbars move by a rule; the other parameters along the gradient, or not at all."""
 
     rule: AbstractRule
-    digital: optax.GradientTransformation | None = eqx.field(static=True)
+    digital: optax.GradientTransformation | None = eqx.field(static=True, repr=False)
 
 
-class State(eqx.Module):
+class State(Model):
     """A training run between two steps. No two of its leaves share a buffer: it can be donated.
 
     Attributes:
@@ -50,8 +51,8 @@ class State(eqx.Module):
         circuits: the `Circuits` that are followed, by the path of their layer.
     """
 
-    graphdef: nnx.GraphDef = eqx.field(static=True)
-    wrt: Any = eqx.field(static=True)
+    graphdef: nnx.GraphDef = eqx.field(static=True, repr=False)
+    wrt: Any = eqx.field(static=True, repr=False)
     loss: Loss = eqx.field(static=True)
     rule: Gradient | InPlace
     parameters: Any

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qsynapse_jax._arrays import write_arrays, write_whole
+from qsynapse_jax._fields import described
 from qsynapse_jax.training.rules._trains import Sent
 
 # In the order in which a presentation is played: signs of the rows and of the columns that are pulsed.
@@ -38,6 +39,8 @@ class Pulses:
     column: np.ndarray
     sign: np.ndarray
     slots: int
+
+    __repr__ = described
 
     @classmethod
     def of(cls, sent: Sent, arrays: Any, moved: Any = None) -> "Pulses":
