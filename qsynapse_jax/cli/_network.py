@@ -67,20 +67,21 @@ def _draw(result: NetworkResult, folder: Path) -> list[str]:
     rows, found, views = result.ROWS, result.accuracies, result.views
     histories = {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()}
     panels, colors = {}, {}
-    for name in ("deployed", "circuit"):
+    for name in [name for name in ("deployed", "circuit") if name in found]:
         title = f"{rows[name]}:\n{found[name]:.1f} % of the test samples are right"
         panels[title] = views[f"weights/{name}/intended"], views[f"weights/{name}/effective"]
         colors[title] = _COLORS[name]
     pictures = {
-        "accuracy": plot.accuracy(
+        "ir_drop": plot.ir_drop(views["tile/v_cell"], float(views["tile/v_read"])),
+        "weights": plot.effective_weights(panels, colors=colors),
+    }
+    if histories:
+        pictures["accuracy"] = plot.accuracy(
             histories,
             reference={rows["deployed"]: found["deployed"]},
             title=f"One network for {result.config.dataset}, trained four ways",
             colors={rows[name]: color for name, color in _COLORS.items()},
-        ),
-        "ir_drop": plot.ir_drop(views["tile/v_cell"], float(views["tile/v_read"])),
-        "weights": plot.effective_weights(panels, colors=colors),
-    }
+        )
     for name, picture in pictures.items():
         picture.savefig(folder / f"{name}.png", dpi=150)
     return []
