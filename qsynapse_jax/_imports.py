@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -48,11 +49,19 @@ def own_object(name: str, argument: str) -> Iterator[Any]:
 
 
 def raised(error: BaseException) -> str:
-    """An error of a user's code in one line: its kind, its first words, and the line of the source it comes from."""
-    where = traceback.extract_tb(error.__traceback__)
+    """An error of a user's code in one line: its kind, its first words, and the line of that code it comes from."""
+    where = [one for one in traceback.extract_tb(error.__traceback__) if _is_own(one.filename)]
     words = str(error).strip().partition("\n")[0]
     place = f" ({Path(where[-1].filename).name}, line {where[-1].lineno})" if where else ""
     return f"{type(error).__name__}{words and ': ' + words}{place}"
+
+
+# Python itself, installed packages, and this one.
+_NOT_OWN = tuple({*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parent)})
+
+
+def _is_own(filename: str) -> bool:
+    return not filename.startswith(("<", *_NOT_OWN))
 
 
 def _with_near(name: str, among: list[str]) -> str:

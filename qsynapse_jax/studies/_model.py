@@ -35,14 +35,14 @@ def build_network(config: Any, data: Dataset, tile: Tile) -> Any:
     shape, classes = data.sample_shape, data.n_classes
     with own_object(config.model, "model") as function:
         if isinstance(function, nnx.Module) or not callable(function):
-            raise _refused(config.model, "be a function that makes a model", f"is a {type(function).__name__}")
+            raise _refused(config.model, "be a function that makes a model", f"is of type {type(function).__name__}")
         try:
             network = function(shape, classes, rngs=nnx.Rngs(config.seed))
         except Exception as error:
             call = f"return a model when called as function({shape}, {classes}, rngs=rngs)"
             raise _refused(config.model, call, f"raises {raised(error)}") from None
         if not isinstance(network, nnx.Module):
-            raise _refused(config.model, "return a flax.nnx.Module", f"returns a {type(network).__name__}")
+            raise _refused(config.model, "return a flax.nnx.Module", f"returns one of type {type(network).__name__}")
         for mode in (network.train, network.eval):
             mode()
             _check_logits(network, shape, classes, config.model)

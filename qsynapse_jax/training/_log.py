@@ -76,11 +76,12 @@ class CsvLog:
         """Columns and lines of the file; a last line that a killed process did not finish is none."""
         if not self.path.exists():
             return [], []
-        text = self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8", errors="replace")
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
         columns, rows = list(reader.fieldnames or ()), list(reader)
-        whole = all(None not in row.values() and str(row.get("epoch")).isdigit() for row in rows)
-        if columns and not ({*_COLUMNS, *self._labels} <= set(columns) and whole):
+        # What is too much in a line is under None, and what is missing is None.
+        whole = all(None not in (*row, *row.values()) and str(row.get("epoch")).isdigit() for row in rows)
+        if text and not ({*_COLUMNS, *self._labels} <= set(columns) and whole):
             raise ValueError(
                 f"Argument `path` must be a file that such a log wrote, with the columns "
                 f"{', '.join((*self._labels, *_COLUMNS))}, but {self.path} is none; give another."
