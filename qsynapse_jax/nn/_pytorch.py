@@ -186,7 +186,7 @@ def _expanded(names: Mapping[str, str | None], slots: Mapping[str, _Slot]) -> di
             chosen[ours] = theirs
         elif ours in known:
             own = {path: slot.suffix for path, slot in slots.items() if slot.layer == ours}
-            chosen |= {path: None if theirs is None else f"{theirs}.{suffix}" for path, suffix in own.items()}
+            chosen |= {path: None if theirs is None else _joined(theirs, suffix) for path, suffix in own.items()}
         else:
             near = get_close_matches(ours, known, n=3, cutoff=0.3) or known[:12]
             raise ValueError(
@@ -229,7 +229,12 @@ def _guessed(slots: Mapping[str, _Slot], tensors: Mapping[str, np.ndarray], path
             f"{next(iter(theirs), '')!r}}}, because names and shapes do not. The model has, in PyTorch's layout, "
             f"{lists[0]}; the file has {lists[1]}."
         )
-    return {path: ".".join(filter(None, [pairs[slot.layer], slot.suffix])) for path, slot in slots.items()}
+    return {path: _joined(pairs[slot.layer], slot.suffix) for path, slot in slots.items()}
+
+
+def _joined(layer: str, suffix: str) -> str:
+    """A tensor's name; of a file of one layer, or of a variable without one, it is only half as long."""
+    return ".".join(filter(None, [layer, suffix]))
 
 
 def _numbers(name: str) -> list[int]:
@@ -295,8 +300,8 @@ def _check_flattened(flattened: Mapping[str, Any], layers: Mapping[str, Any], fi
             wanted = f"have shapes (channels, height, width) with {features} elements for {path!r}, or None"
             wanted = "name linear layers or normalizations of the model" if features is None else wanted
             raise ValueError(f"Argument `flattened` must {wanted}, but is {dict(flattened)}.")
-    for path, channels in _after_flatten({path: layers[path] for path in layers if path in filled}):
-        if path not in flattened:
+    for path, channels in _after_flatten(layers):
+        if path in filled and path not in flattened:
             raise ValueError(
                 f"Argument `flattened` must say from which shape {named(path)} gets its {_features(layers[path])} "
                 f"inputs, because they may be those of a convolution of {channels} channels: PyTorch flattens "

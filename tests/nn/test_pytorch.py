@@ -120,6 +120,20 @@ def test_a_model_that_forgot_its_order_is_asked_for_its_flatten_too():
         load(merged, GOLDEN / "cnn.safetensors", NAMES)
 
 
+def test_a_convolution_that_keeps_its_weights_has_a_flatten_too():
+    save_file({"fc.weight": np.ones((2, 8), np.float32), "fc.bias": np.zeros(2, np.float32)}, "x.safetensors")
+    model = nnx.Sequential(nnx.Conv(1, 4, (3,), rngs=nnx.Rngs(0)), nnx.Linear(8, 2, rngs=nnx.Rngs(0)))
+    with pytest.raises(ValueError, match="which shape 'layers/1' gets"):
+        load(model, "x.safetensors", {"layers/0": None, "layers/1": "fc"})
+
+
+def test_a_single_layer_has_names_without_a_module():
+    path = written(Path("x.safetensors"), {"weight": (3, 4), "bias": (3,)})
+    for names in (None, {"": ""}):
+        model = load(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), path, names)
+        np.testing.assert_array_equal(model.kernel.get_value(), load_file(path)["weight"].T)
+
+
 def test_a_pooled_convolution_has_one_order():
     """As many inputs as channels: nothing to ask."""
     model = nnx.Sequential(nnx.Conv(1, 4, (3,), rngs=nnx.Rngs(0)), nnx.Linear(4, 2, rngs=nnx.Rngs(0)))
