@@ -33,11 +33,13 @@ def test_a_run_with_its_files_and_what_is_said_of_it(tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {
         "result.json",
         "data.npz",
+        "epochs.csv",
         "accuracy.png",
         "weights.png",
         "pulses.png",
     }
-    assert all(path.stat().st_size > 1000 for path in out.iterdir())
+    assert all(path.stat().st_size > 1000 for path in out.iterdir() if path.name != "epochs.csv")
+    assert (out / "epochs.csv").read_text().splitlines()[0].startswith("network,epoch,loss,accuracy,seconds")
     record = find_run(out)
     assert record.notes[-1] in said
     assert record.data["weights/layers/1/last"].shape == (1, 4, 10)

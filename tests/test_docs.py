@@ -191,11 +191,32 @@ def check_circuits(run: Run) -> None:
         assert 0 < off.max() < 0.5 * np.abs(product).max()
 
 
+class SummaryWriter:
+    """In the place of that of tensorboardX, which is no dependency: notes what it is told."""
+
+    def __init__(self, folder: str):
+        self.told: list[tuple[str, float, int]] = []
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.told.append((name, value, step))
+
+    def flush(self) -> None:
+        pass
+
+
 def check_own_network(run: Run) -> None:
     shares = run.numbers()
     assert len(shares) == 3
     assert min(shares) > 0.7  # one epoch; guessing is right in a tenth
     assert set(qs.nn.crossbar_layers(run.names["model"])) == {"conv"}
+    made = [run.names[name]((8, 8, 1), 10, run.names["nnx"].Rngs(0)) for name in ("cnn", "pretrained")]
+    assert all(isinstance(model, run.names["CNN"]) for model in made)
+    assert set(qs.nn.crossbar_layers(run.names["deployed"])) == {"conv", "out"}
+    table = np.genfromtxt("epochs.csv", delimiter=",", names=True)
+    assert table["epoch"].tolist() == [1, 2]
+    (writer,) = run.names["board"].__defaults__
+    told = {name: [value for one, value, _ in writer.told if one == name] for name in ("loss", "accuracy")}
+    assert all(told[name] == table[name].tolist() for name in told)
 
 
 def check_codesign(run: Run) -> None:
@@ -281,6 +302,9 @@ APART = {"numerics.md", "trust.md"}
 @pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page not in APART])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    board = types.ModuleType("tensorboardX")
+    vars(board)["SummaryWriter"] = SummaryWriter
+    monkeypatch.setitem(sys.modules, "tensorboardX", board)
     CHECKS.get(page, lambda run: None)(Run(page, capsys))
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments._record import FOLDER, read_result
-from qsynapse_jax import plot
 from qsynapse_jax.studies import Record
 
 

@@ -1,6 +1,5 @@
 """`qsynapse sweep`: a plan of points, computed into a store that can be continued."""
 
-import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -83,12 +82,7 @@ class Sweep:
                 f"Argument `PLAN` must be a file that ends in .toml, or one of {', '.join(PLANS)}, but is "
                 f"{self.plan!r}.{hint}"
             )
-        # A study of one's own lies where one works.
-        sys.path.insert(0, os.getcwd())
-        try:
-            return sweep.read_plan(self.plan, SWEPT)
-        finally:
-            sys.path.remove(os.getcwd())
+        return sweep.read_plan(self.plan, SWEPT)
 
 
 class _Bar:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import operator
 import os
 from pathlib import Path
@@ -33,15 +34,27 @@ class Dataset:
         y_test: their classes.
         image_shape: (height, width); `x_train.reshape(-1, *image_shape)` gives the pictures back.
         n_classes: number of classes.
+        sample_shape: of one sample as `shaped` gives it: that of a file of one's own, (height, width, 1) of images
+            that come with a name.
     """
 
     name: str
-    x_train: Float32[np.ndarray, "train features"]
+    x_train: Float32[np.ndarray, "train ..."]
     y_train: Int32[np.ndarray, " train"]
-    x_test: Float32[np.ndarray, "test features"]
+    x_test: Float32[np.ndarray, "test ..."]
     y_test: Int32[np.ndarray, " test"]
     image_shape: tuple[int, int]
     n_classes: int = _CLASSES
+    sample_shape: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not self.sample_shape:
+            object.__setattr__(self, "sample_shape", (*self.image_shape, 1))
+
+    def shaped(self) -> "Dataset":
+        """The same set with samples of `sample_shape` in the place of rows, as convolutions take them."""
+        x_train, x_test = (x.reshape(-1, *self.sample_shape) for x in (self.x_train, self.x_test))
+        return dataclasses.replace(self, x_train=x_train, x_test=x_test)
 
     __repr__ = described
 
@@ -92,7 +105,9 @@ def load(name: str, *, folder: str | os.PathLike[str] | None = None, seed: int =
         raise ValueError(f"Argument `seed` must be a non-negative integer, but got {seed!r}.")
     if own is not None:
         *arrays, shape = read_own(own)
-        data = Dataset(name, *arrays, image_shape=shape, n_classes=int(arrays[1].max()) + 1)
+        # Rows and columns of a picture of a sample; one row where it is none.
+        picture = (shape[0], shape[1]) if len(shape) == 2 else (1, math.prod(shape))
+        data = Dataset(name, *arrays, image_shape=picture, n_classes=int(arrays[1].max()) + 1, sample_shape=shape)
     else:
         data = _digits() if name == "digits" else _idx_images(name, _files.locate(name, folder))
     if seed == 0:

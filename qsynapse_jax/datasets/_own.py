@@ -13,8 +13,8 @@ _HELD_OUT = 5
 _EXAMPLE = "numpy.savez('mine.npz', x_train=..., y_train=..., x_test=..., y_test=...)"
 
 
-def read_own(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
-    """Training samples and classes, those of the test, and the shape of a sample as rows and columns.
+def read_own(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Training samples as rows and classes, those of the test, and the shape of a sample in the file.
 
     Raises:
         ValueError: a file that is none, arrays that are missing or do not belong together, or inputs beyond -1 to 1.
@@ -39,11 +39,11 @@ def read_own(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
         raise ValueError(
             f"{path} holds training samples of shape {x_train.shape[1:]}, but test samples of {x_test.shape[1:]}."
         )
-    shape = x_train.shape[1:] if x_train.ndim == 3 else (1, int(np.prod(x_train.shape[1:])))
+    shape = x_train.shape[1:]
     x_train, x_test = _inputs(path, x_train, "x_train"), _inputs(path, x_test, "x_test")
     if y_test.max() > y_train.max():
         raise ValueError(f"{path} has class {y_test.max()} in `y_test`, which no sample of `y_train` is of.")
-    return x_train, y_train.astype(np.int32), x_test, y_test.astype(np.int32), (int(shape[0]), int(shape[1]))
+    return x_train, y_train.astype(np.int32), x_test, y_test.astype(np.int32), shape
 
 
 def _check_pair(path: Path, x: np.ndarray, y: np.ndarray, x_name: str, y_name: str) -> None:

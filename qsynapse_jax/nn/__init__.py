@@ -15,6 +15,7 @@ from qsynapse_jax.nn._outer import Outer as Outer
 from qsynapse_jax.nn._outer import outer_gradients as outer_gradients
 from qsynapse_jax.nn._pulsed import PulsedKernel as PulsedKernel
 from qsynapse_jax.nn._pulsed import pulsed as pulsed
+from qsynapse_jax.nn._pytorch import load_weights as load_weights
 from qsynapse_jax.nn._stages import age as age
 from qsynapse_jax.nn._stages import calibrate as calibrate
 from qsynapse_jax.nn._stages import freeze as freeze

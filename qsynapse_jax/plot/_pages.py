@@ -24,14 +24,8 @@ _SHOWN_WITHOUT_LEVELS = ("R as found", "closed form")
 
 
 def _network(result: NetworkResult) -> dict[str, Any]:
-    """Accuracy of the four networks, voltages of a tile, and weights behind the wires."""
+    """Voltages of a tile, weights behind the wires, and accuracy of the four networks where they were trained."""
     rows, found, views = result.ROWS, result.accuracies, result.views
-    course = accuracy(
-        {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},
-        reference={rows["deployed"]: found["deployed"]},
-        title=f"One network for {result.config.dataset}, trained four ways",
-        colors={rows[name]: _COLORS[name] for name in rows},
-    )
     v_cell, v_read = views["tile/v_cell"], float(views["tile/v_read"])
     drop = crossbar(
         v_cell,
@@ -41,16 +35,27 @@ def _network(result: NetworkResult) -> dict[str, Any]:
         title=f"All word lines of this tile are driven with {1e3 * v_read:.0f} mV;\n"
         f"the wires take {100 * (1 - v_cell.min() / v_read):.0f} % of it from the worst cell",
     )
-    weights, panels = new_figure(8.4, 4.4, 1, 2, sharex=True, sharey=True)
-    for panel, name in zip(panels, ("deployed", "circuit"), strict=True):
+    shown = [name for name in ("deployed", "circuit") if name in found]
+    weights, panels = new_figure(4.2 * len(shown), 4.4, 1, len(shown), sharex=True, sharey=True, squeeze=False)
+    for panel, name in zip(panels[0], shown, strict=True):
         effective_weights(
             *(views[f"weights/{name}/{what}"] for what in ("intended", "effective")),
             color=_COLORS[name],
             ax=panel,
             title=f"{rows[name]}:\n{found[name]:.1f} % of the test samples are right",
         )
-    panels[1].set_ylabel("")
-    return {"accuracy": course.figure, "ir_drop": drop.figure, "weights": weights}
+    for panel in panels[0][1:]:
+        panel.set_ylabel("")
+    pictures = {"ir_drop": drop.figure, "weights": weights}
+    if result.histories:
+        course = accuracy(
+            {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},
+            reference={rows["deployed"]: found["deployed"]},
+            title=f"One network for {result.config.dataset}, trained four ways",
+            colors={rows[name]: _COLORS[name] for name in rows},
+        )
+        pictures["accuracy"] = course.figure
+    return pictures
 
 
 def _insitu(result: InsituResult) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class NetworkConfig:
     inputs from -1 to 1 or bytes of pixels, classes from 0."""
     hidden: tuple[int, ...] | None = None
     """Hidden layer sizes; 64 for digits and one's own data and 256 for the larger sets where not given."""
+    model: str | None = None
+    """A network of one's own in place of dense layers, module:function or file.py:function. The function is called as
+    function(shape, classes, rngs=rngs), with the shape of a sample, (8, 8, 1) for digits, and returns a flax.nnx model
+    from inputs (batch, *shape) to logits (batch, classes)."""
     cell: CellConfig = field(default_factory=CellConfig)
     tile_shape: tuple[int, ...] = (64, 64)
     """Word lines and bit lines of a tile; one number is a square tile."""
@@ -62,7 +66,7 @@ class NetworkConfig:
     """Bit-line segment, where it differs from r_wire [ohm]."""
     epochs: int | None = None
     """Passes over the training set, for each network that is trained; 4 for mnist and fashion_mnist and 25 for
-    others where not given."""
+    others where not given. 0 trains nothing: a model that brings its weights goes on crossbars as it is."""
     batch_size: int | None = None
     """Samples per step; 1024 for mnist and fashion_mnist and 64 for others where not given."""
     learning_rate: float = 1e-2
@@ -86,11 +90,12 @@ class NetworkConfig:
         return cls(cell=cell, r_word=7.06, r_bit=21.2, seed=seed)
 
     def __post_init__(self):
-        positive = {"epochs": self.passes, "batch_size": self.samples_per_step, "learning_rate": self.learning_rate}
+        positive = {"batch_size": self.samples_per_step, "learning_rate": self.learning_rate}
         for name, value in positive.items():
             if not 0 < value < math.inf:
                 raise ValueError(f"Argument `{name}` must be positive and finite, but is {value}.")
         check_sizes(self.hidden_sizes)
+        check_model(self.model, self.hidden, self.passes)
         if len(self.tile_shape) not in (1, 2) or min(self.tile_shape) < 1:
             raise ValueError(f"Argument `tile_shape` must be one or two positive integers, but is {self.tile_shape}.")
         object.__setattr__(self, "tile_shape", (self.tile_shape[0], self.tile_shape[-1]))
@@ -287,6 +292,17 @@ def check_sizes(hidden: tuple[int, ...]) -> None:
     """Layers hold at least one unit each."""
     if min(hidden, default=1) < 1:
         raise ValueError(f"Argument `hidden` must hold positive layer sizes, but is {hidden}.")
+
+
+def check_model(model: str | None, hidden: tuple[int, ...] | None, epochs: int) -> None:
+    """A model of one's own has its own layers, and may bring its weights."""
+    if model is not None and hidden is not None:
+        raise ValueError(
+            f"Argument `hidden` must be left out where `model` is given, which has layers of its own, but is {hidden}."
+        )
+    if epochs < 0 or (epochs == 0 and model is None):
+        may = ", or 0 with a `model` that brings its weights" if epochs == 0 else ""
+        raise ValueError(f"Argument `epochs` must be positive{may}, but is {epochs}.")
 
 
 def read_config(kind: type, content: Any, path: Path) -> Any:

@@ -14,8 +14,8 @@ from qsynapse_jax import nn
 from qsynapse_jax._fields import described, quantity
 from qsynapse_jax.cells import Differential, MeasuredLevels, Multilevel
 from qsynapse_jax.crossbar import Wires, read_map
-from qsynapse_jax.datasets import load
-from qsynapse_jax.studies._config import check_sizes, is_large
+from qsynapse_jax.studies._config import check_model, check_sizes, is_large
+from qsynapse_jax.studies._model import build_network, load_samples
 from qsynapse_jax.studies._record import Record, TextTable, claim
 from qsynapse_jax.studies._store import RunFolder
 from qsynapse_jax.studies._train import Progress, train
@@ -53,8 +53,11 @@ class MappedConfig:
     """digits (offline), mnist, fashion_mnist, or an .npz file of one's own."""
     hidden: tuple[int, ...] | None = None
     """Hidden layer sizes; 256 for mnist and fashion_mnist and 64 for others where not given."""
+    model: str | None = None
+    """A network of one's own in place of dense layers, as for `qsynapse train`: module:function or file.py:function."""
     epochs: int | None = None
-    """Passes over the training set, in software; 4 for mnist and fashion_mnist and 25 for others where not given."""
+    """Passes over the training set, in software; 4 for mnist and fashion_mnist and 25 for others where not given. 0
+    trains nothing: a model that brings its weights goes on the array as it is."""
     batch_size: int | None = None
     """Samples per step; 1024 for mnist and fashion_mnist and 64 for others where not given."""
     learning_rate: float = 1e-2
@@ -64,6 +67,7 @@ class MappedConfig:
 
     def __post_init__(self):
         check_sizes(self.hidden_sizes)
+        check_model(self.model, self.hidden, self.passes)
         if self.map is None and self.levels is None:
             raise ValueError("Give a measured map with `--map`, measured levels with `--levels`, or both.")
         if self.target is not None and self.map is None:
@@ -84,6 +88,11 @@ class MappedConfig:
     def hidden_sizes(self) -> tuple[int, ...]:
         """Hidden layer sizes, those that suit the data set where none were given."""
         return self.hidden if self.hidden is not None else ((256,) if is_large(self.dataset) else (64,))
+
+    @property
+    def passes(self) -> int:
+        """Epochs, likewise."""
+        return self.epochs if self.epochs is not None else (4 if is_large(self.dataset) else 25)
 
     def errors(self) -> np.ndarray | None:
         """Measured over target of every cell of the map; `None` without a map."""
@@ -200,18 +209,18 @@ def run_mapped(config: MappedConfig, progress: Progress = Progress(), *, run: Ru
         progress: who listens.
         run: where checkpoints go; nowhere if it is not given.
     """
-    data = load(config.dataset, seed=config.seed)
+    data = load_samples(config)
     result, large = MappedResult(config, len(data.y_test)), is_large(config.dataset)
-    sizes = (data.x_train.shape[1], *config.hidden_sizes, data.n_classes)
-    software = nn.mlp(sizes, rngs=nnx.Rngs(config.seed))
+    software = build_network(config, data, config.tile(ideal_wires=True))
     result.history = train(
         software,
         data,
         progress,
         title=MappedResult.ROWS["float"],
-        checkpoint=None if run is None else run.checkpoints / "float",
+        name="float",
+        run=run,
         seed=config.seed,
-        epochs=config.epochs or (4 if large else 25),
+        epochs=config.passes,
         batch_size=config.batch_size or (1024 if large else 64),
         learning_rate=config.learning_rate,
     )

@@ -15,8 +15,9 @@ from flax import nnx
 from qsynapse_jax import nn
 from qsynapse_jax._fields import described
 from qsynapse_jax.crossbar import Wires, solve
-from qsynapse_jax.datasets import Dataset, load
+from qsynapse_jax.datasets import Dataset
 from qsynapse_jax.studies._config import NetworkConfig, read_config
+from qsynapse_jax.studies._model import build_network, load_samples, words_for
 from qsynapse_jax.studies._record import Record, TextTable, check_file, claim
 from qsynapse_jax.studies._store import RECORD, WEIGHTS, RunFolder, find_run
 from qsynapse_jax.studies._train import Progress, train
@@ -31,9 +32,9 @@ class NetworkResult:
     Attributes:
         ROWS: the networks of the table in words, by name.
         config: what was asked.
-        layers: sizes of the layers, from inputs to classes.
+        network: in words: the sizes of its layers, or the model it is.
         test_samples: how many samples the accuracies are shares of.
-        accuracies: test accuracy [%] by row.
+        accuracies: test accuracy [%] by row; without training there is no row of what is trained through the circuit.
         histories: what training told after every epoch, by network.
         networks: the trained networks, by name.
         seconds: time to train each [s], by name.
@@ -48,7 +49,7 @@ class NetworkResult:
         "circuit": "trained through the circuit",
     }
     config: NetworkConfig
-    layers: tuple[int, ...]
+    network: str
     test_samples: int
     accuracies: dict[str, float] = field(default_factory=dict)
     histories: dict[str, list[Epoch]] = field(default_factory=dict)
@@ -61,8 +62,8 @@ class NetworkResult:
 
     def record(self, wall_time_s: float) -> Record:
         """The record of this run; its weights are written apart."""
-        found, layers = self.accuracies, "-".join(map(str, self.layers))
-        table = _table(found, self.test_samples, f"{self.config.dataset}, {layers} network, seed {self.config.seed}")
+        found, config = self.accuracies, self.config
+        table = _table(found, self.test_samples, f"{config.dataset}, {self.network} network, seed {config.seed}")
         notes = ["continued: times are those after the last interruption"] if self.continued else []
         figures = [claim(f"test_accuracy_{name}", "%", [x], label=self.ROWS[name]) for name, x in found.items()]
         figures += [claim(f"time_to_train_{name}", "s", [x]) for name, x in self.seconds.items()]
@@ -93,15 +94,16 @@ def run_network(
         progress: who listens.
         run: where checkpoints and the weights go; nowhere if it is not given.
     """
-    data = load(config.dataset, seed=config.seed)
-    result = NetworkResult(config, _sizes(config, data), len(data.y_test), continued=run is not None and run.continued)
-    software = nn.mlp(result.layers, rngs=nnx.Rngs(config.seed))
+    data = load_samples(config)
+    software = build_network(config, data, config.tile(ideal_wires=True))
+    words, continued = words_for(config, data), run is not None and run.continued
+    result = NetworkResult(config, words, len(data.y_test), continued=continued)
     _train("float", software, result, data, progress, run)
     for name, network in _on_crossbars(software, config).items():
         _train(name, network, result, data, progress, run)
     rows = _rows(result.networks)
-    result.accuracies = _accuracies(rows, data)
-    result.views = _views(rows)
+    result.accuracies = _accuracies(rows, config, data)
+    result.views = _views({name: rows[name] for name in result.accuracies})
     if run is not None:
         write_models(run.folder / WEIGHTS, result.networks)
     return result
@@ -110,19 +112,25 @@ def run_network(
 def evaluate_run(folder: Path) -> tuple[TextTable, list[str]]:
     """The table of a run, computed anew from its weights, and what has to be said of it.
 
+    A model of the user's own is imported again: what its code does is done.
+
     Raises:
-        ValueError: no complete run, or files that do not belong together.
+        ValueError: no complete run, files that do not belong together, or a model that is not there any more.
     """
     record, path = find_run(folder), folder / RECORD
     if record.name != "network":
         raise ValueError(f"{path} is of the study {record.name!r}, which has no weights to evaluate.")
     config: NetworkConfig = read_config(NetworkConfig, record.config, path)
     weights = check_file(path, record.checksums, WEIGHTS)
-    data = load(config.dataset, seed=config.seed)
-    software = nn.mlp(_sizes(config, data), rngs=nnx.Rngs(0))
+    data = load_samples(config)
+    software = build_network(config, data, config.tile(ideal_wires=True))
     networks = {"float": software, **_on_crossbars(software, config)}
-    read_models(weights, networks)
-    accuracies = _accuracies(_rows(networks), data)
+    try:
+        read_models(weights, networks)
+    except ValueError as error:
+        changed = f" The run was of the model {config.model}, which may have changed since." if config.model else ""
+        raise ValueError(f"{error}{changed}") from None
+    accuracies = _accuracies(_rows(networks), config, data)
     before = {one.name: one.ours for one in record.figures}
     notes = [
         f"{NetworkResult.ROWS[name]}: {value:.2f} % here, {before.get(f'test_accuracy_{name}')} % in {path}."
@@ -136,14 +144,10 @@ def evaluate_run(folder: Path) -> tuple[TextTable, list[str]]:
 def _table(accuracies: Mapping[str, float], test_samples: int, title: str) -> TextTable:
     """Accuracy of every row beside its distance from float."""
     rows = []
-    for name, label in NetworkResult.ROWS.items():
-        change = "" if name == "float" else f"{accuracies[name] - accuracies['float']:+.2f} points"
-        rows.append([label, f"{accuracies[name]:.2f} %", change])
+    for name, share in accuracies.items():
+        change = "" if name == "float" else f"{share - accuracies['float']:+.2f} points"
+        rows.append([NetworkResult.ROWS[name], f"{share:.2f} %", change])
     return TextTable(title, ["network", f"test accuracy ({test_samples:,} samples)", "against float"], rows)
-
-
-def _sizes(config: NetworkConfig, data: Dataset) -> tuple[int, ...]:
-    return (data.x_train.shape[1], *config.hidden_sizes, data.n_classes)
 
 
 def _on_crossbars(software: Any, config: NetworkConfig) -> dict[str, Any]:
@@ -162,9 +166,10 @@ def _first_kernel(network: Any) -> Any:
     return next(iter(nn.crossbar_layers(network).values())).kernel
 
 
-def _accuracies(rows: Mapping[str, Any], data: Dataset) -> dict[str, float]:
+def _accuracies(rows: Mapping[str, Any], config: NetworkConfig, data: Dataset) -> dict[str, float]:
     """Test accuracy of every row [%]. The two behind wires share one compilation of their circuits."""
-    return {name: 100 * float(accuracy(rows[name], *data.test)) for name in NetworkResult.ROWS}
+    names = [name for name in NetworkResult.ROWS if name != "circuit" or config.passes]
+    return {name: 100 * float(accuracy(rows[name], *data.test)) for name in names}
 
 
 def _train(
@@ -172,26 +177,28 @@ def _train(
 ) -> None:
     config = result.config
     start = time.perf_counter()
-    result.histories[name] = train(
+    history = train(
         network,
         data,
         progress,
         title=result.ROWS[name],
-        checkpoint=None if run is None else run.checkpoints / name,
+        name=name,
+        run=run,
         seed=config.seed,
         epochs=config.passes,
         batch_size=config.samples_per_step,
         learning_rate=config.learning_rate,
         refresh=config.follow(),
     )
-    result.seconds[name] = time.perf_counter() - start
     result.networks[name] = network
+    if history:
+        result.histories[name], result.seconds[name] = history, time.perf_counter() - start
 
 
 def _views(rows: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What the pictures show: the first layer's weights behind the wires, and the voltages of one full tile of it."""
-    views = {}
-    for name in ("deployed", "circuit"):
+    views, kernel = {}, None
+    for name in [name for name in ("deployed", "circuit") if name in rows]:
         kernel = _first_kernel(rows[name])
         views[f"weights/{name}/intended"], views[f"weights/{name}/effective"] = _weights(*nnx.split(kernel))
     views["tile/v_cell"], views["tile/v_read"] = _voltages(kernel)
@@ -218,6 +225,8 @@ def _voltages(kernel: Any) -> tuple[jax.Array, jax.Array]:
 def _full_tile(kernel: Any) -> tuple[jax.Array, jax.Array, Wires]:
     """Conductances of one tile [S], voltage of the drivers [V], wires."""
     tile = kernel.tile.get_value()
-    # Word lines are split from the last, bit lines from the first: the lower left tile is as full as any.
-    g = tile.levels(kernel.master())[-tile.shape[0] :, : tile.shape[1]]
+    # Word lines are split from the last, bit lines from the first: the lower left tile is as full as any. Groups of a
+    # convolution are as full as each other.
+    levels = tile.levels(kernel.master())
+    g = levels.reshape(-1, *levels.shape[-2:])[0, -tile.shape[0] :, : tile.shape[1]]
     return g, jnp.asarray(tile.v_read, g.dtype), tile.wires

@@ -19,10 +19,10 @@ from qsynapse_jax._provenance import differences, plain
 from qsynapse_jax.studies._record import Record, read_record, sha256, write_record
 from qsynapse_jax.training import DivergedError
 
-RECORD, WEIGHTS = "result.json", "weights.npz"
+RECORD, WEIGHTS, EPOCHS = "result.json", "weights.npz", "epochs.csv"
 _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED = "run.json", "lock", "checkpoints", "replaced"
 # What a run may consist of: only a folder of nothing else is ever replaced.
-_OURS = {RECORD, "data.npz", WEIGHTS, _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED}
+_OURS = {RECORD, "data.npz", WEIGHTS, EPOCHS, _SETTINGS, _LOCK, _CHECKPOINTS, _REPLACED}
 _TRY_ANOTHER = "choose a new name with `--out DIR`, or give `--overwrite`"
 
 
@@ -140,7 +140,7 @@ def _leave(run: RunFolder, error: BaseException) -> None:
 
 def _is_temporary(path: Path) -> bool:
     """Whether a process that was killed may have left this file when it was about to rename it."""
-    return path.name.startswith(".") and path.suffix in (".json", ".npz", ".png")
+    return path.name.startswith(".") and path.suffix in (".json", ".npz", ".png", ".csv")
 
 
 def _is_used(folder: Path) -> bool:

@@ -1,13 +1,13 @@
 """Training within a study, and what a study tells while it works."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from qsynapse_jax.datasets import Dataset
-from qsynapse_jax.training import Epoch, Follow, State, fit
+from qsynapse_jax.studies._store import EPOCHS, RunFolder
+from qsynapse_jax.training import CsvLog, Epoch, Follow, State, fit
 
 FOLLOW = Follow()
 
@@ -34,7 +34,8 @@ def train(
     progress: Progress,
     *,
     title: str,
-    checkpoint: Path | None,
+    name: str,
+    run: RunFolder | None,
     seed: int,
     epochs: int,
     batch_size: int,
@@ -45,7 +46,20 @@ def train(
     measure: Callable[[State], Mapping[str, float]] | None = None,
     told: Callable[[Epoch], str] = lambda epoch: f"test {100 * epoch.accuracy:.2f} %",
 ) -> list[Epoch]:
-    """Trains a network in place, from a checkpoint where an interrupted run left one; `told` is said of an epoch."""
+    """Trains a network in place, from a checkpoint where an interrupted run left one; `told` is said of an epoch.
+
+    Checkpoints of the network `name` and a line per epoch go into the folder of the run, if there is one.
+    """
+    if epochs == 0:
+        return []
+    checkpoint = None if run is None else run.checkpoints / name
+    log = None if run is None else CsvLog(run.folder / EPOCHS, resume=True, network=name)
+
+    def listen(epoch: Epoch) -> None:
+        if log is not None:
+            log(epoch)
+        progress.measured(f"epoch {epoch.number}", epoch.loss, told(epoch))
+
     progress.stage(title, epochs * max(1, len(data.x_train) // batch_size))
     return fit(
         network,
@@ -58,7 +72,7 @@ def train(
         rule=rule,
         digital=digital,
         on_step=progress.step,
-        on_epoch=lambda e: progress.measured(f"epoch {e.number}", e.loss, told(e)),
+        on_epoch=listen,
         measure=measure,
         checkpoint=checkpoint,
         checkpoint_seconds=_CHECKPOINT_SECONDS,

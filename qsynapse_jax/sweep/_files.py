@@ -1,7 +1,6 @@
 """Plans in files: TOML, and tables of points in CSV."""
 
 import csv
-import importlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qsynapse_jax._fields import as_quantity
+from qsynapse_jax._imports import own_object
 from qsynapse_jax.sweep._axes import find
 from qsynapse_jax.sweep._plan import Plan, Span, grid, random, table
 from qsynapse_jax.sweep._study import Study
@@ -98,17 +98,13 @@ def _study(name: Any, studies: Mapping[str, Study]) -> Study:
         raise ValueError(f"`study` must be one of {', '.join(studies)}, or module:name, but is {name!r}.")
     if name in studies:
         return studies[name]
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         near = get_close_matches(name, studies, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"There is no study {name!r}.{hint} There are {', '.join(studies)}; your own is module:name.")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"Study {name!r} cannot be imported ({error}); is its folder on PYTHONPATH?") from None
-    if not isinstance(found, Study):
-        raise ValueError(f"{name!r} must be a sweep.Study, but is a {type(found).__name__}.")
+    with own_object(name, "study") as found:
+        if not isinstance(found, Study):
+            raise ValueError(f"{name!r} must be a sweep.Study, but is a {type(found).__name__}.")
     return found
 
 

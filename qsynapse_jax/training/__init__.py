@@ -12,6 +12,7 @@ from qsynapse_jax.training._epoch import step as step
 from qsynapse_jax.training._fit import Epoch as Epoch
 from qsynapse_jax.training._fit import fit as fit
 from qsynapse_jax.training._follow import Follow as Follow
+from qsynapse_jax.training._log import CsvLog as CsvLog
 from qsynapse_jax.training._loop import DivergedError as DivergedError
 from qsynapse_jax.training._loop import descend as descend
 from qsynapse_jax.training._measures import accuracy as accuracy

@@ -72,7 +72,7 @@ def fit(
         loss: as for `init`.
         on_step: called for every step with its number in the whole run and its loss, a tenth of a second or one step
             late; what it raises ends the epoch after the piece that has run by then.
-        on_epoch: called after every epoch with its record.
+        on_epoch: called after every epoch with its record, e.g. `CsvLog("run.csv")`.
         measure: what else is measured of the state after every epoch, by name, for `Epoch.measured`.
         checkpoint: folder for a checkpoint after every epoch; the newest two are kept.
         checkpoint_seconds: least time from one checkpoint to the next [s], each of which takes about 50 ms; the last
