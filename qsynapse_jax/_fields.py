@@ -217,7 +217,7 @@ def shown(value: Any, unit: str = "") -> str:
     """A value in words: a number with its unit, a long array by shape and range, anything else as it prints."""
     if isinstance(value, jax.Array) and not is_concrete(value):
         return f"traced {jax.typeof(value).str_short()}"
-    if isinstance(value, jax.Array | np.ndarray):
+    if isinstance(value, jax.Array | np.ndarray | np.number | np.bool_):
         return _array_shown(value, unit)
     if unit and isinstance(value, float | int) and not isinstance(value, bool):
         return quantity(value, unit)
@@ -262,7 +262,7 @@ def _container_shown(value: Any, unit: str) -> str:
     text = ", ".join(shown(one, unit) for one in value[:_PRINTED]) + left
     if len(text) > _LONG:
         text = f"{len(value):,} {type(value[0]).__name__}"
-    return f"[{text}]" if isinstance(value, list) else f"({text})"
+    return f"[{text}]" if isinstance(value, list) else f"({text}{',' if len(value) == 1 else ''})"
 
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
