@@ -188,9 +188,14 @@ class Model(eqx.Module):
         return described(self)
 
 
-def with_unit(unit: str, **options: Any) -> Any:
-    """A field of a result that holds numbers [unit], of any kind: the unit is for whoever prints it."""
-    return eqx.field(metadata={"unit": unit}, **options)
+if TYPE_CHECKING:
+    # To a type checker a field like any other, which has no default.
+    from equinox import field as with_unit
+else:
+
+    def with_unit(*, unit: str, **options: Any) -> Any:
+        """A field of a result that holds numbers [unit], of any kind: the unit is for whoever prints it."""
+        return eqx.field(metadata={"unit": unit}, **options)
 
 
 def described(self: Any) -> str:

@@ -18,8 +18,8 @@ class Linearity(Model):
             a step that goes the wrong way.
     """
 
-    inl: Float[Array, "*batch codes"] = with_unit("LSB")
-    dnl: Float[Array, "*batch steps"] = with_unit("LSB")
+    inl: Float[Array, "*batch codes"] = with_unit(unit="LSB")
+    dnl: Float[Array, "*batch steps"] = with_unit(unit="LSB")
 
     @property
     def worst_inl(self) -> Float[Array, "*batch"]:

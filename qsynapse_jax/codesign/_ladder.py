@@ -35,7 +35,7 @@ class TileLevels(Model):
 
     mean: Float[Array, " codes"]
     spread: Float[Array, " codes"]
-    error: Float[Array, ""] = with_unit("LSB")
+    error: Float[Array, ""] = with_unit(unit="LSB")
     gain: Float[Array, ""]
 
     @property
@@ -176,13 +176,13 @@ class LadderFigures(Model):
         area: of the resistors of a weight [m2].
     """
 
-    cell_inl: Float[Array, ""] = with_unit("LSB")
-    cell_dnl: Float[Array, ""] = with_unit("LSB")
-    tile_inl: Float[Array, ""] = with_unit("LSB")
-    error: Float[Array, ""] = with_unit("LSB")
+    cell_inl: Float[Array, ""] = with_unit(unit="LSB")
+    cell_dnl: Float[Array, ""] = with_unit(unit="LSB")
+    tile_inl: Float[Array, ""] = with_unit(unit="LSB")
+    error: Float[Array, ""] = with_unit(unit="LSB")
     gain: Float[Array, ""]
-    power: Float[Array, ""] = with_unit("W")
-    area: Float[Array, ""] = with_unit("m2")
+    power: Float[Array, ""] = with_unit(unit="W")
+    area: Float[Array, ""] = with_unit(unit="m2")
 
 
 @eqx.filter_jit

@@ -35,7 +35,7 @@ class Lines(Model):
     """
 
     wires: Wires
-    cell_area: Float[Array, ""] = with_unit("m2")
+    cell_area: Float[Array, ""] = with_unit(unit="m2")
 
 
 def lines(metal: Metal, word_width: Any, bit_width: Any, *, word_pitch: Any = 0.0, bit_pitch: Any = 0.0) -> Lines:

@@ -79,12 +79,12 @@ class Followed(Model):
         wires: of the arrays.
     """
 
-    g_ref: Float[Array, "*tiles wl bl"] = with_unit("S")
-    g_eff: Float[Array, "*tiles wl bl"] = with_unit("S")
+    g_ref: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
+    g_eff: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
     p: Float[Array, "*tiles wl bl"]
     q: Float[Array, "*tiles wl bl"]
-    word: Float[Array, "*tiles bl bl"] = with_unit("ohm")
-    bit: Float[Array, "*tiles wl wl"] = with_unit("ohm")
+    word: Float[Array, "*tiles bl bl"] = with_unit(unit="ohm")
+    bit: Float[Array, "*tiles wl wl"] = with_unit(unit="ohm")
     wires: Wires
 
     def __call__(self, g: Real[ArrayLike, "*tiles wl bl"]) -> Float[Array, "*tiles wl bl"]:

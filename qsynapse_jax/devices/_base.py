@@ -96,8 +96,8 @@ class Trace(Model):
     sets: Int[Array, "*shape"]
     resets: Int[Array, "*shape"]
     reads: Int[Array, "*shape"]
-    time: Float[Array, "*shape"] = with_unit("s")
-    energy: Float[Array, "*shape"] = with_unit("J")
+    time: Float[Array, "*shape"] = with_unit(unit="s")
+    energy: Float[Array, "*shape"] = with_unit(unit="J")
     success: Bool[Array, "*shape"]
 
     @classmethod

@@ -27,22 +27,22 @@ class TelegraphState(Model):
         age: equivalent time since it was last switched [s].
     """
 
-    g: Float[Array, "*shape"] = with_unit("S")
-    amplitude: _Each = with_unit("S")
-    tau_c: _Each = with_unit("s")
-    tau_e: _Each = with_unit("s")
+    g: Float[Array, "*shape"] = with_unit(unit="S")
+    amplitude: _Each = with_unit(unit="S")
+    tau_c: _Each = with_unit(unit="s")
+    tau_e: _Each = with_unit(unit="s")
     present: tuple[Bool[Array, "*shape"], ...]
     device: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit("s")
+    age: Float[Array, "*shape"] = with_unit(unit="s")
 
 
 class Channels(Model):
     """Channels of an array, one behind the other; numbers as in `TelegraphState`."""
 
-    amplitude: Float[Array, " channels *shape"] = with_unit("S")
-    tau_c: Float[Array, " channels *shape"] = with_unit("s")
-    tau_e: Float[Array, " channels *shape"] = with_unit("s")
+    amplitude: Float[Array, " channels *shape"] = with_unit(unit="S")
+    tau_c: Float[Array, " channels *shape"] = with_unit(unit="s")
+    tau_e: Float[Array, " channels *shape"] = with_unit(unit="s")
     present: Bool[Array, " channels *shape"]
 
     @classmethod

@@ -43,10 +43,10 @@ class CmoState(Model):
         age: equivalent time since it was last written [s].
     """
 
-    density: Float[Array, "*shape"] = with_unit("m^-3")
+    density: Float[Array, "*shape"] = with_unit(unit="m^-3")
     speed: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit("s")
+    age: Float[Array, "*shape"] = with_unit(unit="s")
 
 
 class CmoFilament(AbstractBipolar):

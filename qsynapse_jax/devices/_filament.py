@@ -44,13 +44,13 @@ class FilamentState(Model):
         age: equivalent time since it was last pulsed [s].
     """
 
-    log_g: Float[Array, "*shape"] = with_unit("ln S")
+    log_g: Float[Array, "*shape"] = with_unit(unit="ln S")
     device: Float[Array, "*shape"]
     cycle: Float[Array, "*shape"]
     hrs: Float[Array, "*shape"]
     stuck: Bool[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit("s")
+    age: Float[Array, "*shape"] = with_unit(unit="s")
 
 
 class GatedFilament(AbstractGated):

@@ -52,7 +52,7 @@ class StepState(Model):
     down: Float[Array, "*shape"]
     low: Float[Array, "*shape"]
     high: Float[Array, "*shape"]
-    leak: Float[Array, "*shape"] = with_unit("1/s")
+    leak: Float[Array, "*shape"] = with_unit(unit="1/s")
     bend_up: Float[Array, "*shape"] | None = None
     bend_down: Float[Array, "*shape"] | None = None
     reference: Float[Array, "*shape"] | None = None

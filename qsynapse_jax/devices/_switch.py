@@ -46,7 +46,7 @@ class SwitchState(Model):
     cycle_offset: Float[Array, "*shape"]
     on_rate: Float[Array, "*shape"]
     off_rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit("s")
+    age: Float[Array, "*shape"] = with_unit(unit="s")
     pulses: Int[Array, "*shape"]
     life: Float[Array, "*shape"]
 

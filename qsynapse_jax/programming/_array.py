@@ -28,8 +28,8 @@ class Disturbance(Model):
 
     ups: Int[Array, "wl bl"]
     downs: Int[Array, "wl bl"]
-    g_up: Float[Array, "wl bl"] = with_unit("S")
-    g_down: Float[Array, "wl bl"] = with_unit("S")
+    g_up: Float[Array, "wl bl"] = with_unit(unit="S")
+    g_down: Float[Array, "wl bl"] = with_unit(unit="S")
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], dtype: Any = None) -> "Disturbance":
@@ -50,7 +50,7 @@ class Driven(Model):
         disturbance: what those suffered.
     """
 
-    v_cell: Float[Array, "wl bl"] = with_unit("V")
+    v_cell: Float[Array, "wl bl"] = with_unit(unit="V")
     trace: Trace
     disturbance: Disturbance
 
@@ -66,8 +66,8 @@ class Endurance(Model):
     """
 
     counts: Int[Array, " n"]
-    g: Float[Array, "n wl bl"] = with_unit("S")
-    v_cell: Float[Array, "n wl bl"] = with_unit("V")
+    g: Float[Array, "n wl bl"] = with_unit(unit="S")
+    v_cell: Float[Array, "n wl bl"] = with_unit(unit="V")
     disturbance: Disturbance
 
 

@@ -33,12 +33,12 @@ class ColumnWrite(Model):
         time: until the last column is done, all of which are read at once, and each pulsed cell by cell [s].
     """
 
-    error: Float[Array, "wl bl"] = with_unit("S")
+    error: Float[Array, "wl bl"] = with_unit(unit="S")
     success: Bool[Array, "wl bl"]
     trace: Trace
     reads: Int[Array, " bl"]
     rounds: Int[Array, ""]
-    time: Float[Array, ""] = with_unit("s")
+    time: Float[Array, ""] = with_unit(unit="s")
 
 
 def write_columns(

@@ -35,8 +35,8 @@ class Compensated(Model):
         success: where that is at most `rtol` times the target.
     """
 
-    g: Float[Array, "*tiles wl bl"] = with_unit("S")
-    error: Float[Array, "*tiles wl bl"] = with_unit("S")
+    g: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
+    error: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
     success: Bool[Array, "*tiles wl bl"]
 
 

@@ -23,8 +23,8 @@ class PatternReads(Model):
         trace: what it cost; `reads` of a cell are those in which its word line is driven.
     """
 
-    g: Float[Array, "wl bl"] = with_unit("S")
-    effective: Float[Array, "wl bl"] = with_unit("S")
+    g: Float[Array, "wl bl"] = with_unit(unit="S")
+    effective: Float[Array, "wl bl"] = with_unit(unit="S")
     trace: Trace
 
 

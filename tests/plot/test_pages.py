@@ -40,7 +40,7 @@ def test_the_pictures_of_a_network():
     v_cell[0, 5] = 0.05
     result = NetworkResult(
         NetworkConfig.demo(0),
-        (64, 10),
+        "64-10",
         100,
         accuracies={"deployed": 79.0, "circuit": 97.0},
         histories={"float": EPOCHS, "circuit": EPOCHS},
