@@ -63,7 +63,7 @@ class SystemsConfig:
     read_images: int = 64
     celsius: float = 85.0
     hybrid: tuple[float, ...] = (0.1, *(0.1 * 0.6**k for k in range(4)))
-    agad: tuple[float, ...] = tuple(0.1 * 0.6**k for k in range(4))
+    agad: tuple[float, ...] = tuple(0.03 * 0.6**k for k in range(4))
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
