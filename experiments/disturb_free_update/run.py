@@ -102,7 +102,7 @@ def main(folder: Path, *, quick: bool) -> Record:
     found = {f"sgd/{name}": _seeds(config, folder, _descent, data, name) for name in DISTURBED}
     found["agad/spread 0.18"] = _seeds(config, folder, _gathered, data)
     small = load(config.small)
-    found["wires/ideal"] = _seeds(config, folder, _behind_wires, small)
+    found["wires/ideal wires"] = _seeds(config, folder, _behind_wires, small)
     for r in config.wires:
         for bias in BIASES:
             found[f"wires/{bias}, {r:g} ohm"] = _seeds(config, folder, _behind_wires, small, r, bias)
@@ -221,7 +221,9 @@ def _last(runs: list[np.ndarray]) -> list[float]:
 
 
 def _accuracy(name: str, runs: list[np.ndarray]) -> list[str]:
-    return [name.replace("/", ", ").replace("sgd", "SGD").replace("agad", "AGAD"), mean_and_spread(_last(runs))]
+    way, _, what = name.partition("/")
+    label = {"sgd": "SGD", "agad": "AGAD", "wires": "AGAD on digits"}[way]
+    return [f"{label}, {what}", mean_and_spread(_last(runs))]
 
 
 def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
@@ -242,4 +244,4 @@ def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
 
 
 def _slug(name: str) -> str:
-    return name.replace("V/2", "half_bias").replace("gate", "gate_bias").replace(", ", "_").replace(" ", "_")
+    return name.replace("V/2", "V_2").replace(", ", "_").replace(" ", "_")
