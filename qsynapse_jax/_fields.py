@@ -230,9 +230,11 @@ def shown(value: Any, unit: str = "") -> str:
         return _container_shown(value, unit)
     if isinstance(value, type | FunctionType):
         return value.__name__
+    if isinstance(value, np.dtype):
+        return value.name
     arrays = [leaf for leaf in jax.tree.leaves(value) if isinstance(leaf, jax.Array | np.ndarray)]
-    # What is made of arrays and not of ours: variables of a network, the state of an optimizer.
-    if arrays and not isinstance(value, eqx.Module):
+    # What is made of arrays and prints all of them: variables of a network, the state of an optimizer.
+    if arrays and not isinstance(value, eqx.Module) and not type(value).__module__.startswith("qsynapse_jax."):
         count = f"{len(arrays)} arrays" if len(arrays) > 1 else "1 array"
         return f"{count} of {sum(leaf.size for leaf in arrays):,} numbers"
     return _ADDRESS.sub("", repr(value))
