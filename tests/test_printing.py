@@ -100,7 +100,7 @@ OBJECTS: dict[str, tuple[Any, str]] = {
     "TextTable": (lambda: S.TextTable("A table", ["x"], [["1"]] * 300), ", 292 more]"),
     "NetworkResult": (
         lambda: S.NetworkResult(
-            S.NetworkConfig.demo(0), (64, 10), 100, {"float": 97.0}, {"float": EPOCHS}, views={"v": np.asarray(G)}
+            S.NetworkConfig.demo(0), "64-10", 100, {"float": 97.0}, {"float": EPOCHS}, views={"v": np.asarray(G)}
         ),
         "accuracies={float: 97.0}",
     ),

@@ -47,15 +47,15 @@ def _network(result: NetworkResult) -> dict[str, Any]:
     for panel in panels[0][1:]:
         panel.set_ylabel("")
     pictures = {"ir_drop": drop.figure, "weights": weights}
-    if result.histories:
-        course = accuracy(
-            {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},
-            reference={rows["deployed"]: found["deployed"]},
-            title=f"One network for {result.config.dataset}, trained four ways",
-            colors={rows[name]: _COLORS[name] for name in rows},
-        )
-        pictures["accuracy"] = course.figure
-    return pictures
+    if not result.histories:
+        return pictures
+    course = accuracy(
+        {rows[name]: [100 * e.accuracy for e in epochs] for name, epochs in result.histories.items()},
+        reference={rows["deployed"]: found["deployed"]},
+        title=f"One network for {result.config.dataset}, trained four ways",
+        colors={rows[name]: _COLORS[name] for name in rows},
+    )
+    return {"accuracy": course.figure} | pictures
 
 
 def _insitu(result: InsituResult) -> dict[str, Any]:
