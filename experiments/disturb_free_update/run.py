@@ -239,7 +239,10 @@ def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
         claim("SGD_k_0.05", "%", _last(found["sgd/k = 0.05"])),
         claim("SGD_k_up_0.01_down_0", "%", _last(found["sgd/k up 0.01, down 0"])),
         claim("AGAD_spread_0.18", "%", _last(found["agad/spread 0.18"]), paper=95.2),
-        *(claim(f"AGAD_digits_{_slug(name)}", "%", last) for name, last in gathered.items()),
+        *(
+            claim(f"AGAD_digits_{_slug(name)}", "%", last, label=f"AGAD on digits, {name}")
+            for name, last in gathered.items()
+        ),
     ]
 
 
