@@ -188,19 +188,10 @@ class Model(eqx.Module):
         return described(self)
 
 
-if TYPE_CHECKING:
-    # To a type checker a field like any other, which has no default.
-    from equinox import field as with_unit
-else:
-
-    def with_unit(*, unit: str, **options: Any) -> Any:
-        """A field of a result that holds numbers [unit], of any kind: the unit is for whoever prints it."""
-        return eqx.field(metadata={"unit": unit}, **options)
-
-
-def described(self: Any) -> str:
+def described(result: Any, /) -> str:
     """A data class or a named tuple in words: its name, and its values with their units.
 
+    A field that is not declared by `real` has its unit in its metadata: `eqx.field(metadata={"unit": "S"})`.
     Fields with `repr=False` and those that are `None` are left out. A class that is no `Model` prints like one by
     `__repr__ = described`; the units of a named tuple, whose fields hold none, are its `UNITS`, one per field.
     """

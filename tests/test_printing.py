@@ -36,11 +36,11 @@ def point(p: Any) -> dict[str, Any]:
     return {"total": p.r_word + p.r_bit}
 
 
-def solved() -> Any:
+def solved() -> qs.crossbar.Solution:
     return C.solve(G, jnp.full(3, 0.2), WIRES)
 
 
-def started() -> Any:
+def started() -> qs.training.State:
     return T.init(qs.nn.mlp((4, 3, 2), rngs=nnx.Rngs(0)), optax.adam(1e-3), key=KEY)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import griffe
 
 # What a field may be declared by (`qsynapse_jax/_fields.py`, Equinox): its default is an argument of the call.
-DECLARATIONS = {"real", "reals", "whole", "with_unit", "field"}
+DECLARATIONS = {"real", "reals", "whole", "field"}
 
 
 class Fields(griffe.Extension):

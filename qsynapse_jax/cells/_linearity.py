@@ -1,11 +1,12 @@
 """How far the levels of a cell, or any staircase, are from evenly spaced: INL and DNL."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Model, with_unit
+from qsynapse_jax._fields import Model
 from qsynapse_jax.cells._base import AbstractCell
 
 
@@ -18,8 +19,8 @@ class Linearity(Model):
             a step that goes the wrong way.
     """
 
-    inl: Float[Array, "*batch codes"] = with_unit(unit="LSB")
-    dnl: Float[Array, "*batch steps"] = with_unit(unit="LSB")
+    inl: Float[Array, "*batch codes"] = eqx.field(metadata={"unit": "LSB"})
+    dnl: Float[Array, "*batch steps"] = eqx.field(metadata={"unit": "LSB"})
 
     @property
     def worst_inl(self) -> Float[Array, "*batch"]:

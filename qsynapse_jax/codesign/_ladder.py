@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qsynapse_jax import nn
 from qsynapse_jax._checks import as_real
-from qsynapse_jax._fields import Model, Scalar, check, non_negative, positive, real, whole, with_unit
+from qsynapse_jax._fields import Model, Scalar, check, non_negative, positive, real, whole
 from qsynapse_jax.cells import Differential, Ladder, Resistor, linearity
 from qsynapse_jax.codesign._optimize import Bounded, OnStep, Optimum, optimize
 from qsynapse_jax.cost import read_power, resistor_area
@@ -35,7 +35,7 @@ class TileLevels(Model):
 
     mean: Float[Array, " codes"]
     spread: Float[Array, " codes"]
-    error: Float[Array, ""] = with_unit(unit="LSB")
+    error: Float[Array, ""] = eqx.field(metadata={"unit": "LSB"})
     gain: Float[Array, ""]
 
     @property
@@ -176,13 +176,13 @@ class LadderFigures(Model):
         area: of the resistors of a weight [m2].
     """
 
-    cell_inl: Float[Array, ""] = with_unit(unit="LSB")
-    cell_dnl: Float[Array, ""] = with_unit(unit="LSB")
-    tile_inl: Float[Array, ""] = with_unit(unit="LSB")
-    error: Float[Array, ""] = with_unit(unit="LSB")
+    cell_inl: Float[Array, ""] = eqx.field(metadata={"unit": "LSB"})
+    cell_dnl: Float[Array, ""] = eqx.field(metadata={"unit": "LSB"})
+    tile_inl: Float[Array, ""] = eqx.field(metadata={"unit": "LSB"})
+    error: Float[Array, ""] = eqx.field(metadata={"unit": "LSB"})
     gain: Float[Array, ""]
-    power: Float[Array, ""] = with_unit(unit="W")
-    area: Float[Array, ""] = with_unit(unit="m2")
+    power: Float[Array, ""] = eqx.field(metadata={"unit": "W"})
+    area: Float[Array, ""] = eqx.field(metadata={"unit": "m2"})
 
 
 @eqx.filter_jit

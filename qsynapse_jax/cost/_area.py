@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real, with_unit
+from qsynapse_jax._fields import Model, Scalar, checked, non_negative, positive, real
 from qsynapse_jax.crossbar import Wires
 
 
@@ -35,7 +36,7 @@ class Lines(Model):
     """
 
     wires: Wires
-    cell_area: Float[Array, ""] = with_unit(unit="m2")
+    cell_area: Float[Array, ""] = eqx.field(metadata={"unit": "m2"})
 
 
 def lines(metal: Metal, word_width: Any, bit_width: Any, *, word_pitch: Any = 0.0, bit_pitch: Any = 0.0) -> Lines:

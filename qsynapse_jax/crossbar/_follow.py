@@ -26,13 +26,14 @@ from dataclasses import replace
 from math import ceil, log2
 from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
 from qsynapse_jax._checks import as_floating, is_concrete
-from qsynapse_jax._fields import Model, with_unit
+from qsynapse_jax._fields import Model
 from qsynapse_jax.crossbar._conjugate_gradient import ConjugateGradient
 from qsynapse_jax.crossbar._effective import effective_conductance
 from qsynapse_jax.crossbar._impedance import impedance
@@ -79,12 +80,12 @@ class Followed(Model):
         wires: of the arrays.
     """
 
-    g_ref: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
-    g_eff: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
+    g_ref: Float[Array, "*tiles wl bl"] = eqx.field(metadata={"unit": "S"})
+    g_eff: Float[Array, "*tiles wl bl"] = eqx.field(metadata={"unit": "S"})
     p: Float[Array, "*tiles wl bl"]
     q: Float[Array, "*tiles wl bl"]
-    word: Float[Array, "*tiles bl bl"] = with_unit(unit="ohm")
-    bit: Float[Array, "*tiles wl wl"] = with_unit(unit="ohm")
+    word: Float[Array, "*tiles bl bl"] = eqx.field(metadata={"unit": "ohm"})
+    bit: Float[Array, "*tiles wl wl"] = eqx.field(metadata={"unit": "ohm"})
     wires: Wires
 
     def __call__(self, g: Real[ArrayLike, "*tiles wl bl"]) -> Float[Array, "*tiles wl bl"]:

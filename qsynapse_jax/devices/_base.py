@@ -11,17 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import (
-    Model,
-    Numbers,
-    Scalar,
-    as_whole,
-    check,
-    non_negative,
-    non_negative_or_infinite,
-    reals,
-    with_unit,
-)
+from qsynapse_jax._fields import Model, Numbers, Scalar, as_whole, check, non_negative, non_negative_or_infinite, reals
 
 
 class Pulse(Model):
@@ -96,8 +86,8 @@ class Trace(Model):
     sets: Int[Array, "*shape"]
     resets: Int[Array, "*shape"]
     reads: Int[Array, "*shape"]
-    time: Float[Array, "*shape"] = with_unit(unit="s")
-    energy: Float[Array, "*shape"] = with_unit(unit="J")
+    time: Float[Array, "*shape"] = eqx.field(metadata={"unit": "s"})
+    energy: Float[Array, "*shape"] = eqx.field(metadata={"unit": "J"})
     success: Bool[Array, "*shape"]
 
     @classmethod

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from qsynapse_jax._fields import Model, with_unit
+from qsynapse_jax._fields import Model
 
 # Windows shorter than this part of a dwell time: the closed form of `Channels.spread` is a difference of equal numbers.
 _SHORT = 0.1
@@ -27,22 +28,22 @@ class TelegraphState(Model):
         age: equivalent time since it was last switched [s].
     """
 
-    g: Float[Array, "*shape"] = with_unit(unit="S")
-    amplitude: _Each = with_unit(unit="S")
-    tau_c: _Each = with_unit(unit="s")
-    tau_e: _Each = with_unit(unit="s")
+    g: Float[Array, "*shape"] = eqx.field(metadata={"unit": "S"})
+    amplitude: _Each = eqx.field(metadata={"unit": "S"})
+    tau_c: _Each = eqx.field(metadata={"unit": "s"})
+    tau_e: _Each = eqx.field(metadata={"unit": "s"})
     present: tuple[Bool[Array, "*shape"], ...]
     device: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit(unit="s")
+    age: Float[Array, "*shape"] = eqx.field(metadata={"unit": "s"})
 
 
 class Channels(Model):
     """Channels of an array, one behind the other; numbers as in `TelegraphState`."""
 
-    amplitude: Float[Array, " channels *shape"] = with_unit(unit="S")
-    tau_c: Float[Array, " channels *shape"] = with_unit(unit="s")
-    tau_e: Float[Array, " channels *shape"] = with_unit(unit="s")
+    amplitude: Float[Array, " channels *shape"] = eqx.field(metadata={"unit": "S"})
+    tau_c: Float[Array, " channels *shape"] = eqx.field(metadata={"unit": "s"})
+    tau_e: Float[Array, " channels *shape"] = eqx.field(metadata={"unit": "s"})
     present: Bool[Array, " channels *shape"]
 
     @classmethod

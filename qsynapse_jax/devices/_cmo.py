@@ -22,7 +22,6 @@ from qsynapse_jax._fields import (
     non_negative,
     positive,
     real,
-    with_unit,
 )
 from qsynapse_jax.devices._base import AbstractBipolar, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._cmo_law import CHARGE, Dome, conductance
@@ -43,10 +42,10 @@ class CmoState(Model):
         age: equivalent time since it was last written [s].
     """
 
-    density: Float[Array, "*shape"] = with_unit(unit="m^-3")
+    density: Float[Array, "*shape"] = eqx.field(metadata={"unit": "m^-3"})
     speed: Float[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit(unit="s")
+    age: Float[Array, "*shape"] = eqx.field(metadata={"unit": "s"})
 
 
 class CmoFilament(AbstractBipolar):

@@ -9,19 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import (
-    Model,
-    Rule,
-    Scalar,
-    check,
-    checked,
-    kelvin,
-    non_negative,
-    positive,
-    probability,
-    real,
-    with_unit,
-)
+from qsynapse_jax._fields import Model, Rule, Scalar, check, checked, kelvin, non_negative, positive, probability, real
 from qsynapse_jax.devices._base import AbstractGated, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._retention import Retention
 
@@ -44,13 +32,13 @@ class FilamentState(Model):
         age: equivalent time since it was last pulsed [s].
     """
 
-    log_g: Float[Array, "*shape"] = with_unit(unit="ln S")
+    log_g: Float[Array, "*shape"] = eqx.field(metadata={"unit": "ln S"})
     device: Float[Array, "*shape"]
     cycle: Float[Array, "*shape"]
     hrs: Float[Array, "*shape"]
     stuck: Bool[Array, "*shape"]
     rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit(unit="s")
+    age: Float[Array, "*shape"] = eqx.field(metadata={"unit": "s"})
 
 
 class GatedFilament(AbstractGated):

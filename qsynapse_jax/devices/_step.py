@@ -22,7 +22,6 @@ from qsynapse_jax._fields import (
     positive_or_infinite,
     probability,
     real,
-    with_unit,
 )
 from qsynapse_jax.devices import _noise
 from qsynapse_jax.devices._base import AbstractPulsed, as_shape
@@ -52,7 +51,7 @@ class StepState(Model):
     down: Float[Array, "*shape"]
     low: Float[Array, "*shape"]
     high: Float[Array, "*shape"]
-    leak: Float[Array, "*shape"] = with_unit(unit="1/s")
+    leak: Float[Array, "*shape"] = eqx.field(metadata={"unit": "1/s"})
     bend_up: Float[Array, "*shape"] | None = None
     bend_down: Float[Array, "*shape"] | None = None
     reference: Float[Array, "*shape"] | None = None

@@ -19,7 +19,6 @@ from qsynapse_jax._fields import (
     positive_or_infinite,
     probability,
     real,
-    with_unit,
 )
 from qsynapse_jax.devices._base import AbstractTwoLevel, Exposure, Pulse, Trace, as_shape
 from qsynapse_jax.devices._retention import Retention
@@ -46,7 +45,7 @@ class SwitchState(Model):
     cycle_offset: Float[Array, "*shape"]
     on_rate: Float[Array, "*shape"]
     off_rate: Float[Array, "*shape"]
-    age: Float[Array, "*shape"] = with_unit(unit="s")
+    age: Float[Array, "*shape"] = eqx.field(metadata={"unit": "s"})
     pulses: Int[Array, "*shape"]
     life: Float[Array, "*shape"]
 

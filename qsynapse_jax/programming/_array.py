@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import Model, as_whole, with_unit
+from qsynapse_jax._fields import Model, as_whole
 from qsynapse_jax.crossbar import RESULTS, AbstractLaw, ConvergenceError, Wires, solve
 from qsynapse_jax.devices import AbstractDriven, Exposure, Pulse, Trace, demand
 from qsynapse_jax.programming._bias import AbstractBias, Lines
@@ -28,8 +28,8 @@ class Disturbance(Model):
 
     ups: Int[Array, "wl bl"]
     downs: Int[Array, "wl bl"]
-    g_up: Float[Array, "wl bl"] = with_unit(unit="S")
-    g_down: Float[Array, "wl bl"] = with_unit(unit="S")
+    g_up: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "S"})
+    g_down: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "S"})
 
     @classmethod
     def zeros(cls, shape: tuple[int, ...], dtype: Any = None) -> "Disturbance":
@@ -50,7 +50,7 @@ class Driven(Model):
         disturbance: what those suffered.
     """
 
-    v_cell: Float[Array, "wl bl"] = with_unit(unit="V")
+    v_cell: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "V"})
     trace: Trace
     disturbance: Disturbance
 
@@ -66,8 +66,8 @@ class Endurance(Model):
     """
 
     counts: Int[Array, " n"]
-    g: Float[Array, "n wl bl"] = with_unit(unit="S")
-    v_cell: Float[Array, "n wl bl"] = with_unit(unit="V")
+    g: Float[Array, "n wl bl"] = eqx.field(metadata={"unit": "S"})
+    v_cell: Float[Array, "n wl bl"] = eqx.field(metadata={"unit": "V"})
     disturbance: Disturbance
 
 

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Model, Rule, as_whole, check, checked, non_negative, positive, with_unit
+from qsynapse_jax._fields import Model, Rule, as_whole, check, checked, non_negative, positive
 from qsynapse_jax.devices import AbstractFluctuating, Trace, demand
 from qsynapse_jax.programming._patterns import currents, decoded, reads_of_lines, voltages
 
@@ -33,12 +33,12 @@ class ColumnWrite(Model):
         time: until the last column is done, all of which are read at once, and each pulsed cell by cell [s].
     """
 
-    error: Float[Array, "wl bl"] = with_unit(unit="S")
+    error: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "S"})
     success: Bool[Array, "wl bl"]
     trace: Trace
     reads: Int[Array, " bl"]
     rounds: Int[Array, ""]
-    time: Float[Array, ""] = with_unit(unit="s")
+    time: Float[Array, ""] = eqx.field(metadata={"unit": "s"})
 
 
 def write_columns(

@@ -13,7 +13,7 @@ from jax.scipy.sparse.linalg import bicgstab
 from jaxtyping import Array, Bool, Float
 
 from qsynapse_jax._checks import as_floating, as_real, is_concrete
-from qsynapse_jax._fields import Model, as_whole, check, non_negative, positive, quantity, with_unit
+from qsynapse_jax._fields import Model, as_whole, check, non_negative, positive, quantity
 from qsynapse_jax.crossbar import Wires, effective_conductance
 
 # A fixed point whose error falls by less than this from one step to the next gives way to the descent.
@@ -35,8 +35,8 @@ class Compensated(Model):
         success: where that is at most `rtol` times the target.
     """
 
-    g: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
-    error: Float[Array, "*tiles wl bl"] = with_unit(unit="S")
+    g: Float[Array, "*tiles wl bl"] = eqx.field(metadata={"unit": "S"})
+    error: Float[Array, "*tiles wl bl"] = eqx.field(metadata={"unit": "S"})
     success: Bool[Array, "*tiles wl bl"]
 
 

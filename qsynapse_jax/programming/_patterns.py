@@ -2,13 +2,14 @@
 
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from qsynapse_jax._checks import as_floating
-from qsynapse_jax._fields import Model, as_whole, check, checked, non_negative, positive, with_unit
+from qsynapse_jax._fields import Model, as_whole, check, checked, non_negative, positive
 from qsynapse_jax.crossbar import Wires, effective_conductance
 from qsynapse_jax.devices import Trace
 from qsynapse_jax.programming._compensate import compensate
@@ -23,8 +24,8 @@ class PatternReads(Model):
         trace: what it cost; `reads` of a cell are those in which its word line is driven.
     """
 
-    g: Float[Array, "wl bl"] = with_unit(unit="S")
-    effective: Float[Array, "wl bl"] = with_unit(unit="S")
+    g: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "S"})
+    effective: Float[Array, "wl bl"] = eqx.field(metadata={"unit": "S"})
     trace: Trace
 
 
