@@ -126,7 +126,10 @@ def test_a_model_that_brings_its_weights_is_not_trained(capsys):
     assert "note:" not in capsys.readouterr().out
     assert json.loads(Path("run/result.json").read_text())["config"]["model"] == "./my_cnns.py:pretrained"
     Path("my_cnns.py").write_text(
-        NETS.replace("return qs.nn.load", "model.layers[1].bias = None\n    return qs.nn.load")
+        NETS.replace(
+            "nnx.Sequential(flat, nnx.Linear(8, classes, rngs",
+            "nnx.Sequential(flat, nnx.Linear(8, classes, use_bias=False, rngs",
+        )
     )
     save_file({"fc.weight": KNOWN}, "weights.safetensors")
     message = refused(capsys, "evaluate", "run")
