@@ -48,6 +48,7 @@ def solve(capsys, circuit, *arguments):
     return capsys.readouterr()
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_a_second_run_takes_what_the_first_has_compiled(home, circuit, capsys):
     first = solve(capsys, circuit)
     kept = entries(home)

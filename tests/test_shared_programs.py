@@ -42,6 +42,7 @@ def test_what_is_killed_on_purpose_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.skipif(not conftest.MAPS.exists(), reason="memory maps are counted on Linux only")
 def test_compiled_programs_that_are_too_many_are_dropped(monkeypatch):
     def maps():

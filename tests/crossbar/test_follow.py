@@ -134,6 +134,7 @@ def test_what_an_error_says_is_true():
         assert 0.5 * min(off) < found.slope < 2 * max(off)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_renewal_measures_the_old_and_keeps_what_still_holds():
     g = cells((2, 20, 24))
     model, now = follow(g, SEVERE), moved(g, 0.05)
@@ -167,6 +168,7 @@ def test_models_are_compiled_once_and_work_under_jit_and_vmap():
     np.testing.assert_allclose(by_wires[1], value, rtol=1e-5)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_the_reference_is_no_variable():
     g = cells((7, 11))
     assert not jnp.any(jax.grad(lambda g: jnp.sum(follow(g, SEVERE, throw=False)(jax.lax.stop_gradient(g))))(g))
@@ -193,6 +195,7 @@ def test_wrong_use():
     assert qs.crossbar.follow is follow
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.parametrize("shape", [(7, 11), (11, 7)])
 def test_the_derivative_at_the_reference_can_be_exact(x64, shape):
     g = cells(shape, dtype=jnp.float64).at[2, 3].set(0.0)

@@ -101,6 +101,7 @@ def test_under_jit_and_vmap(name):
     assert_gradients(FORWARD[name](POINTS), expected)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_without_jit():
     direction = weights(POINTS[1].shape, 30)
     expected = direction @ REVERSE["effective_conductance"](POINTS)[1]

@@ -37,6 +37,7 @@ def test_beyond_its_points_it_is_straight():
     np.testing.assert_allclose(np.diff(down)[0], np.diff(down)[1], rtol=1e-5)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_a_table_of_sinh_solves_like_sinh():
     """201 points of a curve: the circuit's currents to the error of the cubics between them."""
     v = np.linspace(-0.5, 0.5, 201)

@@ -173,6 +173,7 @@ def test_many_pulses_are_one_of_their_width():
     )
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_a_wave_of_the_operating_point():
     """1 us flat with flanks of 750 ns, up and then down; 1e-4 of each change."""
@@ -218,6 +219,7 @@ def test_derivatives_in_density_voltage_and_width():
     assert (np.abs(expected[:, :2]) > 1e-3).all()
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_derivatives_in_the_numbers_of_the_device():
     names = ["barrier", "set_barrier", "reset_barrier", "r_series", "r_thermal", "hop", "radius", "ambient", "ion_rate"]
@@ -236,6 +238,7 @@ def test_derivatives_in_the_numbers_of_the_device():
     assert (np.abs(expected).max(0) > 0.01).all()
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_derivatives_where_nothing_happens_are_numbers():
     """No voltage or no time: the density stays to the bit, and no derivative is NaN."""
@@ -252,6 +255,7 @@ def test_derivatives_where_nothing_happens_are_numbers():
     assert device.conductance(density, 0.0)[0] < device.conductance(density, 0.2)[0]
 
 
+@pytest.mark.slow  # compilation, most of it
 @x32
 def test_a_map_over_cells_is_the_array():
     """Under `vmap`, with steps of its own for each of them: the widths are nine decades apart."""

@@ -244,7 +244,7 @@ def test_conductance_is_linear_in_the_weight_and_never_below_nothing():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("kind", [D.LinearStep, D.SoftBounds])
+@pytest.mark.parametrize("kind", [pytest.param(D.LinearStep, marks=pytest.mark.slow), D.SoftBounds])
 def test_gradients_are_those_of_finite_differences(kind):
     """Of weights after noisy pulses in the step and in the weight before, both ways; central differences of 1e-6."""
     counts = jnp.asarray([0, 1, -1, 6, -6, 400])

@@ -187,6 +187,7 @@ def test_a_fit_finds_the_form_that_made_the_curves(device):
     assert type(device).__name__ in repr(fit)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_a_fitted_device_pulses_as_the_table_says():
     table = measured(D.SoftBounds(dw_min=0.08, up_down=0.2))
     device = D.fit(table).device

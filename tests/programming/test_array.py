@@ -141,6 +141,7 @@ def test_sixty_nanoseconds_at_an_array():
     np.testing.assert_allclose(step, 8.2, rtol=0.02)
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_the_ratio_of_half_select_to_full_pulses():
     """By the check table: 2e-8 up, 1e-8 down at the symmetry point for one pulse; for 100,000 together below 0.005."""
@@ -176,6 +177,7 @@ def test_a_write_has_a_gradient_in_wires_voltage_and_state():
     assert abs(expected[0]) > 1e-3
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.usefixtures("x32")
 def test_any_driven_device_is_driven():
     """A switch behind the same wires: it switches where what is left of the voltage is above its threshold."""

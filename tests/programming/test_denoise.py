@@ -77,6 +77,7 @@ def test_it_costs_what_the_trace_says(written):
     assert (np.asarray(trace.energy) > 0.04 * 1e-5 * 32 * 40e-6).all()
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_without_denoising_few_levels_are_kept_apart(written):
     """Fluctuation of new cells supports 2 uS in a few of a hundred; those are the successes that are left."""
     state, trace = program(denoising=0)
@@ -145,6 +146,7 @@ def test_trial_and_error():
         assert moved.pulse.v[0] < -DEVICE.v_threshold * 0.99
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_neighbours_of_cells_that_are_written_one_by_one(written):
     """Counts are those of the cross of each cell; V/2 moves some by ending their channels, gates spare all; what is
     disturbed is found and repaired by writing again."""

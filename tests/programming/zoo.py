@@ -35,8 +35,8 @@ def _name(scheme: P.AbstractScheme) -> str:
 
 
 def _by(schemes: Sequence[P.AbstractScheme]) -> pytest.MarkDecorator:
-    """Parametrizes a test by schemes; the second of a kind is slow: other tests write with it in the default run."""
-    second = ("SinglePulse_verified", "ISPP")
+    """Parametrizes a test by schemes; those that other tests write with in the default run are slow."""
+    second = ("SinglePulse_verified", "ISPP", "BipolarISPP")
     marked = [pytest.param(s, id=_name(s), marks=pytest.mark.slow if _name(s) in second else []) for s in schemes]
     return pytest.mark.parametrize("scheme", marked)
 

@@ -64,6 +64,7 @@ def test_always_keeps_no_references(exact):
     assert exact[0].circuits == {}
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_where_the_derivative_does_not_hold_circuits_are_solved(exact):
     """With a demand that no model meets every step has the exact gradient."""
     state, losses = trained(begun(training.Follow(slope=1e-5)))
@@ -100,6 +101,7 @@ def test_training_stops_at_what_is_not_finite_and_keeps_the_last_good_state():
     assert int(good.step) < len(X) // 4
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_steps_of_ones_own_are_followed_too(followed):
     state = begun()
     step = jax.jit(training.step)

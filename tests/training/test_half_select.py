@@ -57,6 +57,7 @@ def test_half_selects_are_counted_in_every_sign_phase(x):
     assert half.sum() > 100
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_devices_move_by_k_steps_per_half_select():
     """The step at the weight where a device is, in the direction of the pulse; sums of many have the spread of one."""
     device = qs.devices.SoftBounds(dw_min=0.01)

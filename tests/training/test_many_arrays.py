@@ -34,6 +34,7 @@ HELD = jnp.linspace(-0.8, 0.9, ROWS)
 START = jnp.zeros((3, ROWS, COLS)).at[0].set(HELD[:, None])
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_every_array_hands_its_rows_to_the_next_one_on_a_slower_clock():
     """Six presentations of nothing; the mean of 60 devices is within 5 standard errors of its rounding."""
     device = qs.devices.ConstantStep(dw_min=0.01)
@@ -60,6 +61,7 @@ def test_a_warm_start_feeds_the_coarsest_array_first():
     assert [np.flatnonzero(np.any(a, 1)).tolist() for a in w[1:]] == [[2, 3, 4, 5], [0, 1]]
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_a_weighted_synapse_moves_by_signs_and_the_major_array_by_large_errors_alone():
     """A minor device at its bound stays there, and nothing of it is carried to the major one."""
     device = qs.devices.ConstantStep(dw_min=0.01)

@@ -59,6 +59,7 @@ def test_an_update_that_asks_for_too_much_is_cut_at_the_columns():
     np.testing.assert_allclose(mean, 10 * np.outer([1, 0.5], [1, 0.5]), atol=5 * np.sqrt(10 / 4000))
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.parametrize("array", [0, 1])
 def test_only_pulsed_rows_of_the_selected_array_are_touched_as_if_all_had_been(array):
     device = qs.devices.SoftBounds(dw_min=0.05, dw_min_dtod=0.2, up_down=0.1)
@@ -71,6 +72,7 @@ def test_only_pulsed_rows_of_the_selected_array_are_touched_as_if_all_had_been(a
     assert int(total) == np.abs(counts).sum() > 0
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_noise_of_rows_is_independent():
     device = qs.devices.ConstantStep(dw_min=0.01, dw_min_std=1.0)
     devices = device.init((1, 40, 50), key=KEY)

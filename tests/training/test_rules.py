@@ -45,7 +45,16 @@ RULES = [
 SGD = optax.sgd(0.1)
 
 
-@pytest.fixture(params=RULES, ids=lambda case: f"{type(case.rule).__name__}{len(case.gains) or ''}")
+# Of a kind with others of the list, or of few users: their programs take most of the time of these tests.
+SELDOM = (T.rules.TikiTaka, T.rules.RIDER, T.rules.ResidualLearning, T.rules.WeightedSynapse)
+
+
+def _param(case):
+    name = f"{type(case.rule).__name__}{len(case.gains) or ''}"
+    return pytest.param(case, id=name, marks=pytest.mark.slow if isinstance(case.rule, SELDOM) else [])
+
+
+@pytest.fixture(params=map(_param, RULES))
 def case(request):
     return request.param
 
