@@ -11,6 +11,7 @@ def draw(record: Record, folder: Path) -> None:
     """Designs of all seeds: error against power, area as color; where the searches began as crosses."""
     # The first design of a seed is the one that its search began with.
     power, error, area = (record.data[name] for name in ("power_w", "error_lsb", "area_m2"))
+    starts = zip(power[:, 0].tolist(), error[:, 0].tolist(), strict=True)
     axes = plot.front(
         {
             "read power of a tile": power[:, 1:].ravel(),
@@ -18,10 +19,9 @@ def draw(record: Record, folder: Path) -> None:
             "area of a weight": area[:, 1:].ravel(),
         },
         units={"read power of a tile": "W", "rms error of the weights": "LSB", "area of a weight": "m2"},
-        title="A point per search and seed; a cross where the searches of a seed began",
+        marked={f"start of the searches, seed {seed}": place for seed, place in enumerate(starts)},
+        title="A point per search and seed",
     )
-    for one_power, one_error in zip(power[:, 0], error[:, 0], strict=True):
-        axes.plot(1e6 * one_power, one_error, "x", color="tab:red")
     axes.figure.savefig(folder / "codesign_pareto.png", dpi=130)
 
 
