@@ -188,20 +188,20 @@ class Model(eqx.Module):
         return described(self)
 
 
-def described(result: Any, /) -> str:
+def described(self: Any) -> str:
     """A data class or a named tuple in words: its name, and its values with their units.
 
     A field that is not declared by `real` has its unit in its metadata: `eqx.field(metadata={"unit": "S"})`.
     Fields with `repr=False` and those that are `None` are left out. A class that is no `Model` prints like one by
     `__repr__ = described`; the units of a named tuple, whose fields hold none, are its `UNITS`, one per field.
     """
-    if dataclasses.is_dataclass(result):
-        units = {field.name: _unit(field) for field in dataclasses.fields(result) if field.repr}
+    if dataclasses.is_dataclass(self):
+        units = {field.name: _unit(field) for field in dataclasses.fields(self) if field.repr}
     else:
-        units = dict(zip(result._fields, getattr(result, "UNITS", ("",) * len(result)), strict=True))
-    values = {name: getattr(result, name, None) for name in units}
+        units = dict(zip(self._fields, getattr(self, "UNITS", ("",) * len(self)), strict=True))
+    values = {name: getattr(self, name, None) for name in units}
     parts = [f"{name}={shown(value, units[name])}" for name, value in values.items() if value is not None]
-    return f"{type(result).__name__}({', '.join(parts)})"
+    return f"{type(self).__name__}({', '.join(parts)})"
 
 
 def _unit(field: dataclasses.Field) -> str:
