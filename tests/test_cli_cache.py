@@ -66,6 +66,7 @@ def test_a_second_run_takes_what_the_first_has_compiled(home, circuit, capsys):
     assert jax.config.values["jax_compilation_cache_dir"] is None
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.parametrize("damage", ["cut", "another", "no checksum"])
 def test_a_damaged_program_is_compiled_anew(damage, home, circuit, capsys):
     """Even one that JAX would run, a whole program in the place of another."""

@@ -115,6 +115,7 @@ def test_several_operating_points_need_a_start():
     np.testing.assert_allclose(slope, (up - down) / 2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_under_jit_the_error_comes_at_run_time():
     with pytest.raises(AT_RUN_TIME, match=r"circuit may have several operating points\. Give a start"):

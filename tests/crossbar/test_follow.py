@@ -150,6 +150,7 @@ def test_renewal_measures_the_old_and_keeps_what_still_holds():
     np.testing.assert_array_equal(kept.g_eff, new.g_eff)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_models_are_compiled_once_and_work_under_jit_and_vmap():
     g, traces = cells((2, 20, 24)), []
 

@@ -67,7 +67,13 @@ def in_array(circuit):
     return here, solve(g, v_in, qs.crossbar.Wires(**whole, opens=MOST * MOST))
 
 
-@pytest.mark.parametrize(("fixture", "dtype"), [("x32", np.float32), ("x64", np.float64)], ids=["float32", "float64"])
+@pytest.mark.parametrize(
+    ("fixture", "dtype"),
+    [
+        pytest.param("x32", np.float32, id="float32", marks=pytest.mark.slow),
+        pytest.param("x64", np.float64, id="float64"),
+    ],
+)
 def test_random_circuits_are_right_or_refused(request, fixture, dtype):
     request.getfixturevalue(fixture)
     outcomes = Counter()

@@ -118,6 +118,7 @@ UNSEEN = [
 ]
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 def test_pulses_at_unseen_voltages_widths_and_states():
     """Against Radau's method in time, over eleven decades of width; its own tolerance is 1e-8."""

@@ -52,6 +52,7 @@ def test_a_quiet_device_follows_aihwkit_pulse_by_pulse(law):
     np.testing.assert_allclose(weights[:, 0], law["weights"], atol=4e-6)
 
 
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.usefixtures("x32")
 @pytest.mark.parametrize("name", GOLDEN["presets"])
 def test_presets_have_the_spread_and_the_noise_of_aihwkit(name):

@@ -32,6 +32,7 @@ def test_without_converters_the_backward_read_is_the_transposed_matrix_behind_it
     np.testing.assert_allclose(backward(one), E @ one.matrix().T, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_the_backward_read_has_converters_of_its_own():
     """Inputs fill the range of the DAC, and outputs are those of a transposed read of the tile."""
     dac, adc = qs.periphery.DAC(5), qs.periphery.ADC(7, 0.2, 1e3)

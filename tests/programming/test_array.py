@@ -65,6 +65,7 @@ def kirchhoff(v_word, v_bit, current, r_word, r_bit):
     return v_word[:, None] - along_word - (v_bit[None] + along_bit)
 
 
+@pytest.mark.slow  # compilation, most of it
 @x64
 @by_bias
 def test_cells_see_what_the_wires_leave(kind, seen):

@@ -94,6 +94,7 @@ def test_without_denoising_few_levels_are_kept_apart(written):
     assert abs(ratio.mean() - 1) < 5 * ratio.std() / 16
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_noise_that_comes_back_with_every_pulse_is_no_success():
     """Steps of 0.2 uS draw all channels anew: the mask says so, and how many levels there are."""
     device = dataclasses.replace(DEVICE, renewal=jnp.asarray(1e-8), amplitude=jnp.asarray(2e-5))

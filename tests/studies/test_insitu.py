@@ -38,6 +38,7 @@ def result():
         return run_insitu(InsituConfig(**SMALL, states=12.0))
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_what_is_told_follows_from_the_devices(result):
     """A matrix of 64 x 4 and one of 4 x 10."""
     assert (result.layers, result.samples, result.devices) == ((64, 4, 10), (60, 500), 296)

@@ -41,6 +41,7 @@ def exact():
     return trained(begun("always"))
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_followed_training_goes_the_way_of_exact_training(followed, exact):
     (state, losses), (_, reference) = followed, exact
     np.testing.assert_allclose(losses, reference, atol=0.02)

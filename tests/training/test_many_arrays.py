@@ -54,6 +54,7 @@ def test_every_array_hands_its_rows_to_the_next_one_on_a_slower_clock():
     assert (int(tally.presentations), int(tally.pulses[0])) == (6, round(np.abs(w[1:]).sum() / 0.01))
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_a_warm_start_feeds_the_coarsest_array_first():
     device = qs.devices.ConstantStep(dw_min=0.01)
     rule = T.rules.ResidualLearning(0.1, arrays=3, every=1, slower=100, switch=(2,))

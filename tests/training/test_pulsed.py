@@ -83,6 +83,7 @@ def test_noise_of_rows_is_independent():
     assert abs(float(jnp.mean(w[1:] * w[:-1]))) < 5 / np.sqrt(1950)
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_ideal_devices_of_small_steps_descend_as_software_does():
     """Fine steps, whose randomness averages out: the mean of the matrix follows SGD within 3 % of what it moved."""
     x, y = samples(200)
@@ -118,6 +119,7 @@ def test_the_tally_counts_pulses_and_what_was_cut():
     assert int(tally.pulses[0]) > 0 == int(tally.pulses[1])
 
 
+@pytest.mark.slow  # compilation, most of it
 def test_coarse_arrays_learn_first_and_fine_ones_after():
     x, y = samples(40)
     device = qs.devices.ConstantStep(dw_min=0.01)

@@ -46,7 +46,14 @@ SGD = optax.sgd(0.1)
 
 
 # Of a kind with others of the list, or of few users: their programs take most of the time of these tests.
-SELDOM = (T.rules.TikiTaka, T.rules.RIDER, T.rules.ResidualLearning, T.rules.WeightedSynapse)
+SELDOM = (
+    T.rules.OuterSGD,
+    T.rules.MixedPrecision,
+    T.rules.TikiTaka,
+    T.rules.RIDER,
+    T.rules.ResidualLearning,
+    T.rules.WeightedSynapse,
+)
 
 
 def _param(case):
