@@ -106,7 +106,7 @@ bench-gpu: $(STAMP)  ## run the benchmarks on a GPU into experiments/bench/gpu, 
 	bench compile 150 --repeats 1; \
 	bench training 110 --budget 4
 
-reproduce-quick: $(STAMP)  ## run a small version of every experiment into runs/quick, in ten minutes; proves that it runs
+reproduce-quick: $(STAMP)  ## run a small version of every experiment into runs/quick, in a quarter of an hour; proves that it runs
 	@$(BIN)/python -m experiments all --quick
 
 reproduce: $(STAMP)  ## run every experiment in full and remake the tables (QSYNAPSE_DATA=DIR for MNIST)
