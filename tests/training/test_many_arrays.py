@@ -55,6 +55,25 @@ def test_every_array_hands_its_rows_to_the_next_one_on_a_slower_clock():
 
 
 @pytest.mark.slow  # compilation, most of it
+@pytest.mark.parametrize("in_steps", [False, True])
+def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
+    """Steps of four, four and two presentations of nothing: which rows were handed on."""
+    device = qs.devices.ConstantStep(dw_min=0.01)
+    for rule, gains in (
+        (T.rules.ResidualLearning(0.1, transfer=0.5, every=1, in_steps=in_steps), (0.2, 1.0)),
+        (T.rules.TikiTaka(0.1, granularity=0.001, every=1, in_steps=in_steps), (0.0, 1.0)),
+    ):
+        model = one_kernel(device, gains)
+        kernel, memory = model.layers[0].kernel, rule.init(model)
+        kernel.set_devices(device.with_weight(kernel.devices(), START[:2], key=KEY))
+        for n in (4, 4, 2):
+            outer = {"layers/0": qs.nn.Outer(jnp.zeros((n, ROWS)), jnp.zeros((n, COLS)))}
+            model, memory = nnx.jit(rule.update)(model, memory, outer, KEY)
+        moved = np.flatnonzero(np.any(np.asarray(device.weight(model.layers[0].kernel.devices()))[1], 1))
+        assert moved.tolist() == ([0, 1, 2] if in_steps else [0, 1, 2, 3, 4, 5]), rule
+
+
+@pytest.mark.slow  # compilation, most of it
 def test_a_warm_start_feeds_the_coarsest_array_first():
     device = qs.devices.ConstantStep(dw_min=0.01)
     rule = T.rules.ResidualLearning(0.1, arrays=3, every=1, slower=100, switch=(2,))

@@ -22,13 +22,15 @@ class Tally(eqx.Module):
 
     Attributes:
         pulses: that devices received, low and high 32 bits.
-        presentations: updates, one per sample (and window of a convolution).
+        presentations: one per sample (and window of a convolution).
+        groups: of presentations that were sent together: single ones, or all of a step.
         cut: presentations that asked for more slots than trains have.
         selected: array that the last one went to.
     """
 
     pulses: UInt[Array, " 2"]
     presentations: UInt[Array, ""]
+    groups: UInt[Array, ""]
     cut: UInt[Array, ""]
     selected: Int[Array, ""]
 
@@ -36,19 +38,20 @@ class Tally(eqx.Module):
     def zero(cls) -> "Tally":
         """Nothing was sent."""
         none = jnp.zeros((), jnp.uint32)
-        return cls(jnp.zeros(2, jnp.uint32), none, none, jnp.zeros((), jnp.int32))
+        return cls(jnp.zeros(2, jnp.uint32), none, none, none, jnp.zeros((), jnp.int32))
 
     def after(self, sent: Sent, counts: Int[Array, " n"], selected: Array) -> "Tally":
-        """With n more presentations, the last one to the selected array, in which devices received so many pulses."""
+        """With a group of n presentations, the last one to the selected array, in which devices got so many pulses."""
         more = jax.lax.fori_loop(0, len(counts), lambda k, tally: tally.and_pulses(counts[k], selected), self)
         is_cut = jnp.sum(sent.asked > sent.length, dtype=jnp.uint32)
-        return Tally(more.pulses, self.presentations + jnp.uint32(len(counts)), self.cut + is_cut, selected)
+        presentations, groups = self.presentations + jnp.uint32(len(counts)), self.groups + jnp.uint32(1)
+        return Tally(more.pulses, presentations, groups, self.cut + is_cut, selected)
 
     def and_pulses(self, count: Array, selected: Array) -> "Tally":
         """With so many pulses more, which devices of the selected array received apart from presentations."""
         low = self.pulses[0] + count.astype(jnp.uint32)
         pulses = jnp.stack([low, self.pulses[1] + (low < self.pulses[0])])
-        return Tally(pulses, self.presentations, self.cut, jnp.asarray(selected, jnp.int32))
+        return Tally(pulses, self.presentations, self.groups, self.cut, jnp.asarray(selected, jnp.int32))
 
 
 class AbstractDescent(AbstractRule):

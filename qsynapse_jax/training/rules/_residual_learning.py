@@ -13,13 +13,13 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from qsynapse_jax._fields import Scalar, positive, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
-from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed, row_read
+from qsynapse_jax.training.rules._arrays import all_pulsed, row_pulsed, row_read
 from qsynapse_jax.training.rules._base import AbstractRule
-from qsynapse_jax.training.rules._one_by_one import one_by_one
+from qsynapse_jax.training.rules._groups import in_groups
 from qsynapse_jax.training.rules._trains import PulseTrains
 
 FINEST = 0
-# Presentations are counted in 32 bits: an array on a slower clock than this is never read.
+# Groups of presentations are counted in 32 bits: an array on a slower clock than this is never read.
 _NEVER = 2**32 - 1
 
 
@@ -28,7 +28,7 @@ class ResidualLearning(AbstractRule):
 
         matrix = sum over n of gains[n] W_n,   gains ascending, e.g. (gamma^2, gamma, 1)
         W_0 <- W_0 - learning_rate gradient                   every presentation
-        W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations
+        W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations or steps
 
     The finest array W_0 receives both factors of every presentation as pulse trains. Of every array one row is read at
     a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random: nothing is
@@ -47,6 +47,8 @@ class ResidualLearning(AbstractRule):
         transfer: part of what is read that the next array moves by.
         arrays: how many, finest first. Static.
         every: presentations between two reads of the finest array. Static.
+        in_steps: whether `every` and `switch` count steps of training instead. A sample of a convolution is hundreds of
+            presentations, one for each window: counted one by one they break the second condition. Static.
         slower: how much slower the clock of every next array is. Static.
         switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
             The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
@@ -65,6 +67,7 @@ class ResidualLearning(AbstractRule):
     transfer: Scalar = real("", positive, default=0.1)
     arrays: int = whole(2, default=2)
     every: int = whole(1, default=2)
+    in_steps: bool = eqx.field(static=True, default=False)
     slower: int = whole(1, default=5)
     switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
@@ -86,33 +89,34 @@ class ResidualLearning(AbstractRule):
     def update(
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
-        return one_by_one(self._presented, self._kernels(model), model, rule_state, outer, key)[:2]
+        kernels = self._kernels(model)
+        return in_groups(self._presented, kernels, model, rule_state, outer, key, whole_step=self.in_steps)[:2]
 
     def _kernels(self, model: nnx.Module) -> dict[str, PulsedKernel]:
         return pulsed_kernels(model, type(self).__name__, self.arrays)
 
-    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
-        bits, noise, moving = jax.random.split(key, 3)
-        device = kernel.device
-        rate = self.learning_rate / device.mean_step
+    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, keys: Array) -> Any:
+        device, n = kernel.device, len(x)
+        bits, noise, moving = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys)
+        rate = jnp.broadcast_to(self.learning_rate / device.mean_step, (n,))
         if self.schedule is not None:
-            rate = rate * self.schedule(tally.presentations)
-        sent = self.trains.send(x, -delta, rate, bits)
-        devices, count = pulsed(device, devices, FINEST, sent, noise, self.trains)
-        tally = tally.after(sent, count[None], jnp.int32(FINEST))
-        due, shift = self._due(tally.presentations)
+            rate = rate * jax.vmap(self.schedule)(tally.presentations + jnp.arange(n, dtype=jnp.uint32))
+        sent = jax.vmap(self.trains.send)(x, -delta, rate, bits)
+        devices, counts = all_pulsed(device, devices, jnp.full(n, FINEST), sent, noise, self.trains)
+        tally = tally.after(sent, counts, jnp.int32(FINEST))
+        due, shift = self._due(tally.groups)
 
         def hand_on(source: Array, carry: tuple[Any, Tally]) -> tuple[Any, Tally]:
-            return self._handed_on(kernel, *carry, source, source + shift, jax.random.fold_in(moving, source))
+            return self._handed_on(kernel, *carry, source, source + shift, jax.random.fold_in(moving[-1], source))
 
         # A loop of as many steps as arrays are due, since around a condition all devices would be copied.
         return *jax.lax.fori_loop(0, due, hand_on, (devices, tally)), None
 
-    def _due(self, presentations: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
-        """How many arrays are read after a presentation, finest first, and how far from each the next one is."""
+    def _due(self, groups: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
+        """How many arrays are read after presentations, finest first, and how far from each the next one is."""
         # The clock of an array divides the next one's, so that the arrays due are always the first ones.
-        due = jnp.sum(presentations % self._clocks() == 0, dtype=jnp.int32)
-        stage = jnp.sum(presentations > jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
+        due = jnp.sum(groups % self._clocks() == 0, dtype=jnp.int32)
+        stage = jnp.sum(groups > jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
         is_warm = stage == len(self.switch)
         return jnp.where(is_warm, due, jnp.minimum(due, 1)), jnp.where(is_warm, 1, self.arrays - 1 - stage)
 
@@ -126,7 +130,7 @@ class ResidualLearning(AbstractRule):
         rounding, noise, reading = jax.random.split(key, 3)
         device, (_, *groups, rows, _) = kernel.device, jax.tree.leaves(devices)[0].shape
         lines = prod(groups) * rows
-        row = ((tally.presentations // self._clocks()[source] - 1) % lines).astype(jnp.int32)
+        row = ((tally.groups // self._clocks()[source] - 1) % lines).astype(jnp.int32)
 
         steps = self.transfer / device.mean_step * row_read(device, devices, source * lines + row, reading)
         # The row is on throughout, so that each column is rounded for itself.

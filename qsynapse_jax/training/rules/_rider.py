@@ -39,7 +39,7 @@ class RIDER(AbstractTransfer):
     W has the digital buffer of the other transfers, as the paper's experiments have.
 
     Args:
-        learning_rate, fast_rate, granularity, every, trains: as for `TikiTaka`.
+        learning_rate, fast_rate, granularity, every, in_steps, trains: as for `TikiTaka`.
         chopper: probability that c changes its sign when all rows have been read; 0 is RIDER, which needs a smaller
             `memory`, since nothing but its slowness keeps gradients out of Q.
         memory: weight of a read in the running mean; 0 takes symmetry points to be 0.
@@ -52,6 +52,7 @@ class RIDER(AbstractTransfer):
     fast_rate: Scalar = real("", positive, default=1.0)
     granularity: Scalar = real("", positive, default=200.0)
     every: int = whole(1, default=1)
+    in_steps: bool = eqx.field(static=True, default=False)
     chopper: Scalar = real("", probability, default=0.05)
     memory: Scalar = real("", probability, default=0.05)
     trains: PulseTrains = eqx.field(default_factory=lambda: PulseTrains(length=5))

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from qsynapse_jax._fields import Scalar, positive, probability, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
-from qsynapse_jax.training.rules._arrays import pulsed, row_pulsed, row_read
+from qsynapse_jax.training.rules._arrays import all_pulsed, row_pulsed, row_read
 from qsynapse_jax.training.rules._base import AbstractRule
-from qsynapse_jax.training.rules._one_by_one import one_by_one
+from qsynapse_jax.training.rules._groups import in_groups
 from qsynapse_jax.training.rules._trains import PulseTrains, Sent
 
 FAST, SLOW = 0, 1
@@ -79,6 +79,9 @@ class AbstractTransfer(AbstractRule):
         lambda_A = fast_rate length step / (mean max|x| mean max|d|)
         lambda_H = learning_rate every rows / (granularity step lambda_A)
 
+    Where `in_steps`, `every` counts steps of training, that is presentations divided by those of a step: a sample of a
+    convolution is hundreds of presentations, one for each window, and would otherwise move rows hundreds of times.
+
     A kernel needs two arrays, the fast one first: `nn.pulsed(..., gains=(0.0, 1.0))`.
     """
 
@@ -86,6 +89,7 @@ class AbstractTransfer(AbstractRule):
     fast_rate: eqx.AbstractVar[Scalar]
     granularity: eqx.AbstractVar[Scalar]
     every: eqx.AbstractVar[int]
+    in_steps: eqx.AbstractVar[bool]
     trains: eqx.AbstractVar[PulseTrains]
 
     @abstractmethod
@@ -122,49 +126,59 @@ class AbstractTransfer(AbstractRule):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
-
-        model, rule_state, _ = one_by_one(self._present, kernels, model, rule_state, outer, key)
-        return model, rule_state
+        return self._groups(kernels, model, rule_state, outer, key)[:2]
 
     def sent(self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray) -> dict[str, Any]:
         kernels = pulsed_kernels(model, type(self).__name__, self.arrays())
-        _, _, found = one_by_one(self._present, kernels, model, rule_state, outer, key)
+        _, _, found = self._groups(kernels, model, rule_state, outer, key)
         return {
             path: (one.sent, jnp.full(len(one.row), FAST), (SLOW, one.row, one.steps)) for path, one in found.items()
         }
 
-    def _present(self, kernel: PulsedKernel, *carry_and_item: Any) -> tuple[Any, Moving, Presented]:
-        return self._presented(kernel.device, *carry_and_item)
+    def _groups(self, kernels: dict[str, PulsedKernel], *of_step: Any) -> tuple[nnx.Module, Any, dict[str, Any]]:
+        return in_groups(self._present, kernels, *of_step, whole_step=self.in_steps)
 
-    def _presented(
-        self, device: Any, devices: Any, memory: Moving, x: Array, delta: Array, key: Any
+    def _present(
+        self, kernel: PulsedKernel, devices: Any, memory: Moving, x: Array, delta: Array, keys: Array
     ) -> tuple[Any, Moving, Presented]:
-        bits, noise, moving = jax.random.split(key, 3)
-        first = memory.tally.presentations == 0
-        size_x, size_d = (
-            jnp.where(first, now, mean + _FORGOTTEN * (now - mean))
-            for mean, now in ((memory.size_x, jnp.max(jnp.abs(x))), (memory.size_d, jnp.max(jnp.abs(delta))))
-        )
+        device, n = kernel.device, len(x)
+        bits, noise, moving = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys)
+        size_x, size_d = self._sizes(memory, x, delta)
         size = size_x * size_d
         rate = self.fast_rate * self.trains.length / jnp.where(size > 0, size, 1)
-        chopped = memory.chopper * x
-        sent = self.trains.send(chopped, -delta, rate, bits)
-        devices, count = pulsed(device, devices, FAST, sent, noise, self.trains)
-        tally = memory.tally.after(sent, count[None], jnp.int32(FAST))
-        memory = eqx.tree_at(lambda m: (m.tally, m.size_x, m.size_d), memory, (tally, size_x, size_d))
-        rows = memory.chopper.size
-        scale = self.learning_rate * self.every * rows / (self.granularity * device.mean_step * rate * device.mean_step)
+        sent = jax.vmap(self.trains.send)(memory.chopper[None] * x, -delta, rate, bits)
+        devices, counts = all_pulsed(device, devices, jnp.full(n, FAST), sent, noise, self.trains)
+        tally = memory.tally.after(sent, counts, jnp.int32(FAST))
+        memory = eqx.tree_at(lambda m: (m.tally, m.size_x, m.size_d), memory, (tally, size_x[-1], size_d[-1]))
+        rows, every = memory.chopper.size, self.every * n
+        scale = self.learning_rate * every * rows / (self.granularity * device.mean_step * rate[-1] * device.mean_step)
         # A loop of one step or none, since around a condition all devices would be copied.
-        due = (tally.presentations % self.every == 0).astype(jnp.int32)
+        due = (tally.groups % self.every == 0).astype(jnp.int32)
 
         row = jnp.where(due > 0, memory.moved % rows, -1)
 
         def transfer(number: Array, carry: tuple[Any, Moving, Array]) -> tuple[Any, Moving, Array]:
-            return self._transferred(device, carry[0], carry[1], scale, moving)
+            return self._transferred(device, carry[0], carry[1], scale, moving[-1])
 
         nothing = jnp.zeros(memory.hidden.shape[-1], jnp.int32)
         devices, memory, steps = jax.lax.fori_loop(0, due, transfer, (devices, memory, nothing))
-        return devices, memory, Presented(sent, row, steps)
+        is_last = jnp.arange(n) == n - 1
+        steps = jnp.where(is_last[:, None], steps[None], 0)
+        return devices, memory, Presented(sent, jnp.where(is_last, row, -1), steps)
+
+    def _sizes(self, memory: Moving, x: Array, delta: Array) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+        """Running means of the largest factors at every presentation."""
+
+        def one(carry: tuple[Array, Array, Array], now: tuple[Array, Array]) -> tuple[Any, Any]:
+            is_first, *means = carry
+            means = [
+                jnp.where(is_first, of, mean + _FORGOTTEN * (of - mean)) for mean, of in zip(means, now, strict=True)
+            ]
+            return (jnp.zeros_like(is_first), *means), tuple(means)
+
+        largest = [jnp.max(jnp.abs(factor), range(1, factor.ndim)) for factor in (x, delta)]
+        is_first = memory.tally.presentations == 0
+        return jax.lax.scan(one, (is_first, memory.size_x, memory.size_d), tuple(largest))[1]
 
     def _transferred(
         self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any
@@ -212,6 +226,7 @@ class TikiTaka(AbstractTransfer):
         fast_rate: mean pulses of a device for the largest factors, in units of the train's length.
         granularity: how much of a gradient it takes for a step of the slow array.
         every: presentations between two reads. Static.
+        in_steps: whether `every` counts steps of training instead, for convolutions. Static.
         chopper: probability that a row changes its sign after a read.
         trains: of the fast array.
 
@@ -223,6 +238,7 @@ class TikiTaka(AbstractTransfer):
     fast_rate: Scalar = real("", positive, default=1.0)
     granularity: Scalar = real("", positive, default=200.0)
     every: int = whole(1, default=5)
+    in_steps: bool = eqx.field(static=True, default=False)
     chopper: Scalar = real("", probability, default=0.0)
     trains: PulseTrains = eqx.field(default_factory=lambda: PulseTrains(length=5))
 
@@ -239,7 +255,7 @@ class AGAD(AbstractTransfer):
     reference, nor does a symmetry point have to be known.
 
     Args:
-        learning_rate, fast_rate, granularity, every, trains: as for `TikiTaka`.
+        learning_rate, fast_rate, granularity, every, in_steps, trains: as for `TikiTaka`.
         chopper: probability that a row changes its sign after a read.
         memory: weight of a read in the running mean.
 
@@ -250,6 +266,7 @@ class AGAD(AbstractTransfer):
     fast_rate: Scalar = real("", positive, default=1.0)
     granularity: Scalar = real("", positive, default=200.0)
     every: int = whole(1, default=5)
+    in_steps: bool = eqx.field(static=True, default=False)
     chopper: Scalar = real("", probability, default=0.1)
     memory: Scalar = real("", probability, default=0.5)
     trains: PulseTrains = eqx.field(default_factory=lambda: PulseTrains(length=5))

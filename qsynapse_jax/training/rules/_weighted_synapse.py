@@ -14,7 +14,7 @@ from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels
 from qsynapse_jax.training.rules._arrays import pulsed
 from qsynapse_jax.training.rules._base import AbstractRule
-from qsynapse_jax.training.rules._one_by_one import one_by_one
+from qsynapse_jax.training.rules._groups import in_groups
 from qsynapse_jax.training.rules._trains import PulseTrains
 
 MAJOR, MINOR = 0, 1
@@ -66,9 +66,10 @@ class WeightedSynapse(AbstractRule):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         kernels = pulsed_kernels(model, type(self).__name__, 2)
-        return one_by_one(self._presented, kernels, model, rule_state, outer, key)[:2]
+        return in_groups(self._presented, kernels, model, rule_state, outer, key)[:2]
 
-    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, key: Any) -> Any:
+    def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, keys: Any) -> Any:
+        x, delta, key = x[0], delta[0], keys[0]
         rows = jnp.where(jnp.abs(x) >= self.active * jnp.max(jnp.abs(x)), jnp.sign(x), 0)
         for array, least in ((MAJOR, self.major), (MINOR, self.minor)):
             cols = jnp.where(jnp.abs(delta) > least, -jnp.sign(delta), 0)
