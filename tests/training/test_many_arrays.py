@@ -55,6 +55,15 @@ def test_every_array_hands_its_rows_to_the_next_one_on_a_slower_clock():
 
 
 @pytest.mark.slow  # compilation, most of it
+def test_what_is_less_than_half_a_step_is_not_handed_on_where_reads_are_rounded_to_the_nearest():
+    device = qs.devices.ConstantStep(dw_min=0.1)
+    rule = T.rules.ResidualLearning(0.1, transfer=0.1, every=1, nearest=True)
+    w, _ = presented(rule, one_kernel(device, (0.2, 1.0)), *NOTHING, weight=START[:2])
+    # Half a step of 0.1 is a weight of 0.5.
+    np.testing.assert_allclose(w[1], np.broadcast_to(0.1 * np.rint(HELD)[:, None], (ROWS, COLS)), atol=1e-6)
+
+
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.parametrize("in_steps", [False, True])
 def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
     """Steps of four, four and two presentations of nothing: which rows were handed on."""

@@ -31,8 +31,9 @@ class ResidualLearning(AbstractRule):
         W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations or steps
 
     The finest array W_0 receives both factors of every presentation as pulse trains. Of every array one row is read at
-    a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random: nothing is
-    kept in digital. At weight 0 nothing is handed on, so symmetry points should lie there, but those of the coarsest.
+    a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random unless
+    `nearest`: nothing is kept in digital. At weight 0 nothing is handed on, so symmetry points should lie there, but
+    those of the coarsest.
 
     Two conditions: a step of an array, gain times `mean_step`, is within the range of the next finer one; and between
     two reads of a row, `every rows` presentations, the finest array has come to terms with the step before.
@@ -53,6 +54,9 @@ class ResidualLearning(AbstractRule):
         switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
             The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
         schedule: factor of the learning rate for the number of presentations until then; `None` is 1. Static.
+        nearest: whether reads are rounded to the nearest whole number of pulses, not at random. Then a weight below
+            `mean_step/(2 transfer)` hands on nothing, which may be noise, and the next array keeps what it has; rounded
+            at random, noise moves it to and fro, which pulls soft devices to their symmetry point. Static.
         trains: how factors become pulses.
 
     Raises:
@@ -71,6 +75,7 @@ class ResidualLearning(AbstractRule):
     slower: int = whole(1, default=5)
     switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
+    nearest: bool = eqx.field(static=True, default=False)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 
     def __check_init__(self):
@@ -134,7 +139,8 @@ class ResidualLearning(AbstractRule):
 
         steps = self.transfer / device.mean_step * row_read(device, devices, source * lines + row, reading)
         # The row is on throughout, so that each column is rounded for itself.
-        counts = jnp.floor(steps + jax.random.uniform(rounding, steps.shape, steps.dtype)).astype(jnp.int32)
+        up = 0.5 if self.nearest else jax.random.uniform(rounding, steps.shape, steps.dtype)
+        counts = jnp.floor(steps + up).astype(jnp.int32)
         # Rows of all arrays are numbered through: which array it is, is known at run time only.
         devices = row_pulsed(device, devices, 0, target * lines + row, counts, noise)
         return devices, tally.and_pulses(jnp.sum(jnp.abs(counts)), target)

@@ -169,16 +169,15 @@ class AbstractTransfer(AbstractRule):
     def _sizes(self, memory: Moving, x: Array, delta: Array) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
         """Running means of the largest factors at every presentation."""
 
-        def one(carry: tuple[Array, Array, Array], now: tuple[Array, Array]) -> tuple[Any, Any]:
-            is_first, *means = carry
-            means = [
-                jnp.where(is_first, of, mean + _FORGOTTEN * (of - mean)) for mean, of in zip(means, now, strict=True)
-            ]
-            return (jnp.zeros_like(is_first), *means), tuple(means)
+        def one(carry: tuple[Array, Array], now: Array) -> tuple[Any, Array]:
+            is_first, mean = carry
+            mean = jnp.where(is_first, now, mean + _FORGOTTEN * (now - mean))
+            return (jnp.zeros_like(is_first), mean), mean
 
-        largest = [jnp.max(jnp.abs(factor), range(1, factor.ndim)) for factor in (x, delta)]
-        is_first = memory.tally.presentations == 0
-        return jax.lax.scan(one, (is_first, memory.size_x, memory.size_d), tuple(largest))[1]
+        largest = jnp.stack([jnp.max(jnp.abs(factor), range(1, factor.ndim)) for factor in (x, delta)], 1)
+        before = jnp.stack([memory.size_x, memory.size_d])
+        means = jax.lax.scan(one, (memory.tally.presentations == 0, before), largest)[1]
+        return means[:, 0], means[:, 1]
 
     def _transferred(
         self, device: Any, devices: Any, memory: Moving, scale: Array, key: Any

@@ -1,0 +1,175 @@
+"""LeNet-5 on devices of 10 states, trained in place on MNIST: residual learning with three, four and six arrays."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from experiments._in_place import begin, on_arrays, run
+from experiments._record import kept, mean_and_spread, write_result
+from experiments.residual_learning.pictures import draw
+from qsynapse_jax.datasets import Dataset, load
+from qsynapse_jax.devices import SoftBounds
+from qsynapse_jax.studies import Claim, Record, TextTable, claim
+from qsynapse_jax.tile import analog
+from qsynapse_jax.training import rules
+
+SOFTWARE, SINGLE, TIKI_TAKA = "software", "one array, descent", "two arrays, Tiki-Taka version 2"
+
+
+def residual(arrays: int) -> str:
+    """Name of a run of residual learning."""
+    return f"{arrays} arrays, residual learning"
+
+
+# Accuracy that J. Li et al., arXiv 2510.02516, report for 10 states [%].
+PUBLISHED = {residual(3): 95.07, residual(4): 97.10, residual(6): 98.53, TIKI_TAKA: 95.43}
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """Network, devices, and how every rule learns.
+
+    Attributes:
+        dataset: name of the images.
+        images: how many of them are learnt.
+        side: of an image [pixels].
+        kernels: sizes of the two convolutions [pixels].
+        channels: outputs of the two convolutions.
+        hidden: size of the hidden dense layer.
+        states: steps of a device from bound to bound.
+        arrays: of a matrix, in residual learning.
+        gamma: gain of an array over that of the next coarser one, for each number of arrays.
+        warm: images after which the next finer array is fed, for each number of arrays.
+        transfer: part of what is read that the next array moves by, for every epoch.
+        slower: how much slower the clock of every next array is.
+        rates: learning rate of every epoch, of all runs but Tiki-Taka.
+        fast_rate: of Tiki-Taka.
+        tiki_taka: learning rate of every epoch of Tiki-Taka.
+        granularity: of Tiki-Taka.
+        seeds: of initial weights, devices and sample order.
+    """
+
+    dataset: str = "mnist"
+    images: int = 60_000
+    side: int = 28
+    kernels: tuple[int, int] = (5, 5)
+    channels: tuple[int, int] = (16, 32)
+    hidden: int = 128
+    states: int = 10
+    arrays: tuple[int, ...] = (3, 4, 6)
+    gamma: tuple[float, ...] = (0.12, 0.2, 0.35)
+    warm: tuple[tuple[int, ...], ...] = ((3000,), (2500, 5000), (2500, 5000, 7500, 10000))
+    transfer: tuple[float, ...] = (0.1, 0.1, 0.05)
+    slower: int = 1000
+    rates: tuple[float, ...] = (0.05, 0.02, 0.0075)
+    fast_rate: float = 0.02
+    tiki_taka: tuple[float, ...] = (0.05, 0.02, 0.0075)
+    granularity: float = 1.0
+    seeds: tuple[int, ...] = (0,)
+
+
+FULL = ResidualConfig()
+QUICK = ResidualConfig("digits", 60, 8, (3, 2), (2, 4), 8, arrays=(3,), gamma=(0.12,), warm=((20,),))
+
+
+class LeNet(nnx.Module):
+    """Two convolutions with mean pooling, two dense layers, tanh between."""
+
+    def __init__(self, config: ResidualConfig, classes: int, seed: int):
+        rngs = nnx.Rngs(seed)
+        first, second = config.kernels
+        side = ((config.side - first + 1) // 2 - second + 1) // 2
+        few, many = config.channels
+        self.side = config.side
+        self.first = nnx.Conv(1, few, (first, first), padding="VALID", rngs=rngs)
+        self.second = nnx.Conv(few, many, (second, second), padding="VALID", rngs=rngs)
+        self.hidden = nnx.Linear(side * side * many, config.hidden, rngs=rngs)
+        self.last = nnx.Linear(config.hidden, classes, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Scores of the classes, for images as vectors."""
+        x = x.reshape(-1, self.side, self.side, 1)
+        for convolution in (self.first, self.second):
+            x = nnx.avg_pool(nnx.tanh(convolution(x)), (2, 2), (2, 2))
+        return self.last(nnx.tanh(self.hidden(x.reshape(len(x), -1))))
+
+
+def main(folder: Path, *, quick: bool) -> Record:
+    """Runs the experiment into `folder`; `quick` proves that it runs, on digits, not what it claims."""
+    config, started = QUICK if quick else FULL, time.perf_counter()
+    data = load(config.dataset)
+    names = [SOFTWARE, SINGLE, TIKI_TAKA, *map(residual, config.arrays)]
+    found = {name: [_kept(folder, config, data, name, seed) for seed in config.seeds] for name in names}
+    record = Record(
+        "residual_learning",
+        config,
+        config.seeds,
+        time.perf_counter() - started,
+        _claims(found),
+        tables={"accuracy": _table(config, found)},
+        data={f"{name}/{what}": np.array(runs)[..., k] for name, runs in found.items() for k, what in enumerate(_WHAT)},
+        notes=["The paper's network, rates, gains and epochs are not known; those here are from a search on one seed."],
+    )
+    draw(record, folder)
+    return write_result(folder, record)
+
+
+_WHAT = ("loss", "accuracy")
+
+
+def _kept(folder: Path, config: ResidualConfig, data: Dataset, name: str, seed: int) -> np.ndarray:
+    """Loss and accuracy of every epoch; read where an interrupted run had them."""
+    return kept(folder, config, f"{name} {seed}", lambda: _trained(config, data, name, seed))
+
+
+def _trained(config: ResidualConfig, data: Dataset, name: str, seed: int) -> np.ndarray:
+    network: Any = LeNet(config, data.n_classes, seed)
+    rates, transfers, rule = config.rates, None, None
+    if name != SOFTWARE:
+        gains: Sequence[float] = (1.0,)
+        if name == SINGLE:
+            rule = rules.AnalogSGD(0.1)
+        elif name == TIKI_TAKA:
+            gains, rates = (0.0, 1.0), config.tiki_taka
+            rule = rules.TikiTaka(
+                0.1, fast_rate=config.fast_rate, granularity=config.granularity, every=1, in_steps=True
+            )
+        else:
+            which = [residual(arrays) for arrays in config.arrays].index(name)
+            arrays, transfers = config.arrays[which], config.transfer
+            gains = [config.gamma[which] ** k for k in reversed(range(arrays))]
+            rule = rules.ResidualLearning(
+                0.1, arrays=arrays, every=1, in_steps=True, slower=config.slower, switch=config.warm[which]
+            )
+        network = on_arrays(network, analog(SoftBounds(dw_min=2 / config.states)), gains, seed)
+    state, told = begin(network, rule, seed), f"{name}, seed {seed}"
+    return run(state, data, rates, transfers=transfers, images=config.images, told=told)[1]
+
+
+def _last(runs: list[np.ndarray]) -> list[float]:
+    return [float(history[-1, 1]) for history in runs]
+
+
+def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
+    claims = []
+    for name, runs in found.items():
+        paper = PUBLISHED.get(name)
+        reach = None if paper is None or name == TIKI_TAKA else f">= {paper - 0.5:.2f}"
+        slug = name.replace(", ", "_").replace(" ", "_")
+        claims.append(claim(slug, "%", _last(runs), paper=paper, reach=reach, label=name))
+    return claims
+
+
+def _table(config: ResidualConfig, found: dict[str, list[np.ndarray]]) -> TextTable:
+    columns = ["", *(f"epoch {k + 1} [%]" for k in range(len(config.rates)))]
+    rows = [
+        [name, *(mean_and_spread([float(run[k, 1]) for run in runs]) for k in range(len(config.rates)))]
+        for name, runs in found.items()
+    ]
+    return TextTable("Accuracy on test images", columns, rows)
