@@ -54,14 +54,7 @@ def begin(network: nnx.Module, rule: Any, seed: int) -> training.State:
 
 
 def run(
-    state: training.State,
-    data: Dataset,
-    rates: Sequence[float],
-    *,
-    images: int,
-    batch: int = 1,
-    told: str = "",
-    transfers: Sequence[float] | None = None,
+    state: training.State, data: Dataset, rates: Sequence[float], *, images: int, batch: int = 1, told: str = ""
 ) -> tuple[training.State, np.ndarray]:
     """Epochs with a learning rate each.
 
@@ -72,7 +65,6 @@ def run(
         images: how many of the training images are presented.
         batch: samples per step.
         told: name of the run in lines about its progress; none without.
-        transfers: `transfer` of the rule in every epoch, where it has one.
 
     Returns:
         The state, and what was found after every epoch: mean loss and accuracy [%], shape (epochs, 2).

@@ -16,11 +16,9 @@ def draw(record: Record, folder: Path) -> None:
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     panel = figure.subplots()
     for name, accuracy in record.data.items():
-        way, _, what = name.rpartition("/")
-        if what == "accuracy":
-            error = 100 - accuracy.mean(0)
-            line = ":" if way == "software" else "-"
-            panel.plot(np.arange(1, len(error) + 1), error, marker=".", label=way, ls=line)
+        way, error = name.removesuffix("/accuracy"), 100 - accuracy.mean(0)
+        line = ":" if way == "software" else "-"
+        panel.plot(np.arange(1, len(error) + 1), error, marker=".", label=way, ls=line)
     panel.set(title="LeNet-5, devices of 10 states", xlabel="epoch", ylabel="error on test images [%]", yscale="log")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend(fontsize=8)

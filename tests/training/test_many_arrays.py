@@ -69,7 +69,7 @@ def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
     """Steps of four, four and two presentations of nothing: which rows were handed on."""
     device = qs.devices.ConstantStep(dw_min=0.01)
     for rule, gains in (
-        (T.rules.ResidualLearning(0.1, transfer=0.5, every=1, in_steps=in_steps), (0.2, 1.0)),
+        (T.rules.ResidualLearning(0.1, transfer=0.5, every=1, cycle=ROWS if in_steps else 0), (0.2, 1.0)),
         (T.rules.TikiTaka(0.1, granularity=0.001, every=1, in_steps=in_steps), (0.0, 1.0)),
     ):
         model = one_kernel(device, gains)

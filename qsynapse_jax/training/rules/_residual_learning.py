@@ -28,7 +28,7 @@ class ResidualLearning(AbstractRule):
 
         matrix = sum over n of gains[n] W_n,   gains ascending, e.g. (gamma^2, gamma, 1)
         W_0 <- W_0 - learning_rate gradient                   every presentation
-        W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations or steps
+        W_(n+1) <- W_(n+1) + transfer W_n, row by row         a row every `every slower^n` presentations
 
     The finest array W_0 receives both factors of every presentation as pulse trains. Of every array one row is read at
     a time, and what is found is sent to the same row of the next array in whole pulses, rounded at random unless
@@ -48,8 +48,10 @@ class ResidualLearning(AbstractRule):
         transfer: part of what is read that the next array moves by.
         arrays: how many, finest first. Static.
         every: presentations between two reads of the finest array. Static.
-        in_steps: whether `every` and `switch` count steps of training instead. A sample of a convolution is hundreds of
-            presentations, one for each window: counted one by one they break the second condition. Static.
+        cycle: training steps in which all rows of the finest array are read once, but a row a step at most; then they,
+            and not `every`, are the clock, and `switch` counts steps. For convolutions: a sample is hundreds of
+            presentations, one for each window, and their few rows would come round hundreds of times as often as
+            those of a dense layer. 0 is `every`. Static.
         slower: how much slower the clock of every next array is. Static.
         switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
             The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
@@ -71,7 +73,7 @@ class ResidualLearning(AbstractRule):
     transfer: Scalar = real("", positive, default=0.1)
     arrays: int = whole(2, default=2)
     every: int = whole(1, default=2)
-    in_steps: bool = eqx.field(static=True, default=False)
+    cycle: int = whole(0, default=0)
     slower: int = whole(1, default=5)
     switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
@@ -95,7 +97,7 @@ class ResidualLearning(AbstractRule):
         self, model: nnx.Module, rule_state: Any, outer: Mapping[str, Outer], key: PRNGKeyArray
     ) -> tuple[nnx.Module, Any]:
         kernels = self._kernels(model)
-        return in_groups(self._presented, kernels, model, rule_state, outer, key, whole_step=self.in_steps)[:2]
+        return in_groups(self._presented, kernels, model, rule_state, outer, key, whole_step=self.cycle > 0)[:2]
 
     def _kernels(self, model: nnx.Module) -> dict[str, PulsedKernel]:
         return pulsed_kernels(model, type(self).__name__, self.arrays)
@@ -109,33 +111,37 @@ class ResidualLearning(AbstractRule):
         sent = jax.vmap(self.trains.send)(x, -delta, rate, bits)
         devices, counts = all_pulsed(device, devices, jnp.full(n, FINEST), sent, noise, self.trains)
         tally = tally.after(sent, counts, jnp.int32(FINEST))
-        due, shift = self._due(tally.groups)
+        clocks = self._clocks(prod(x.shape[1:]))
+        due, shift = self._due(tally.groups, clocks)
 
         def hand_on(source: Array, carry: tuple[Any, Tally]) -> tuple[Any, Tally]:
-            return self._handed_on(kernel, *carry, source, source + shift, jax.random.fold_in(moving[-1], source))
+            read = tally.groups // clocks[source] - 1
+            return self._handed_on(kernel, *carry, source, source + shift, read, jax.random.fold_in(moving[-1], source))
 
         # A loop of as many steps as arrays are due, since around a condition all devices would be copied.
         return *jax.lax.fori_loop(0, due, hand_on, (devices, tally)), None
 
-    def _due(self, groups: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    def _due(self, groups: Array, clocks: Array) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """How many arrays are read after presentations, finest first, and how far from each the next one is."""
         # The clock of an array divides the next one's, so that the arrays due are always the first ones.
-        due = jnp.sum(groups % self._clocks() == 0, dtype=jnp.int32)
+        due = jnp.sum(groups % clocks == 0, dtype=jnp.int32)
         stage = jnp.sum(groups > jnp.asarray(self.switch, jnp.uint32), dtype=jnp.int32)
         is_warm = stage == len(self.switch)
         return jnp.where(is_warm, due, jnp.minimum(due, 1)), jnp.where(is_warm, 1, self.arrays - 1 - stage)
 
-    def _clocks(self) -> Array:
-        return jnp.asarray([min(self.every * self.slower**n, _NEVER) for n in range(self.arrays - 1)], jnp.uint32)
+    def _clocks(self, lines: int) -> Array:
+        """Groups between two reads of an array with so many rows, for all arrays but the coarsest."""
+        finest = max(1, self.cycle // lines) if self.cycle else self.every
+        return jnp.asarray([min(finest * self.slower**n, _NEVER) for n in range(self.arrays - 1)], jnp.uint32)
 
     def _handed_on(
-        self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, key: Any
+        self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, read: Array, key: Any
     ) -> tuple[Any, Tally]:
         """One row of an array read, and the same row of another one pulsed."""
         rounding, noise, reading = jax.random.split(key, 3)
         device, (_, *groups, rows, _) = kernel.device, jax.tree.leaves(devices)[0].shape
         lines = prod(groups) * rows
-        row = ((tally.groups // self._clocks()[source] - 1) % lines).astype(jnp.int32)
+        row = (read % lines).astype(jnp.int32)
 
         steps = self.transfer / device.mean_step * row_read(device, devices, source * lines + row, reading)
         # The row is on throughout, so that each column is rounded for itself.
