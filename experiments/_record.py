@@ -76,7 +76,8 @@ def claims_table(record: Record, targets: bool = False) -> str:
         met = {True: "yes", False: "no", None: ""}[one.holds]
         paper = [f"{one.paper:g}" if one.paper is not None else ""] if published else []
         rows.append([one.label, _measured(one), one.reach or "", met, *paper])
-    seeds = f"Mean ± standard deviation over {len(record.seeds)} seeds"
+    n = len(record.seeds)
+    seeds = f"Mean ± standard deviation over {n} seeds" if n > 1 else "One seed"
     if any(one.seeds is None for one in figures):
         seeds += "; a number without ± does not depend on the seed"
     told = f"{record.wall_time_s / 60:.0f} minutes in all; {record.device}"

@@ -1,7 +1,6 @@
 """LeNet-5 on devices of 10 states, trained in place on MNIST: residual learning with three, four and six arrays."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from qsynapse_jax.studies import Claim, Record, TextTable, claim
 from qsynapse_jax.tile import analog
 from qsynapse_jax.training import rules
 
-SOFTWARE, SINGLE, TIKI_TAKA = "software", "one array, descent", "two arrays, Tiki-Taka version 2"
+SOFTWARE, TIKI_TAKA = "software", "two arrays, Tiki-Taka version 2"
 
 
 def residual(arrays: int) -> str:
@@ -29,6 +28,16 @@ def residual(arrays: int) -> str:
 
 # Accuracy that J. Li et al., arXiv 2510.02516, report for 10 states [%].
 PUBLISHED = {residual(3): 95.07, residual(4): 97.10, residual(6): 98.53, TIKI_TAKA: 95.43}
+
+
+NOTES = [
+    "The paper's network, rates, gains and epochs are not known; those here are from a search on one seed.",
+    "One seed takes an hour and a half of one core.",
+]
+
+
+# Of the first learning rate, in every epoch.
+_PARTS = (1, 0.4, 0.15)
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,9 @@ class ResidualConfig:
         transfer: part of what is read that the next array moves by.
         cycle: images in which all rows of the finest array are read once.
         slower: how much slower the clock of every next array is.
-        rates: learning rate of every epoch, of all runs but Tiki-Taka.
-        fast_rate: of Tiki-Taka.
-        tiki_taka: learning rate of every epoch of Tiki-Taka.
-        granularity: of Tiki-Taka.
+        software, residual, tiki_taka: learning rate of every epoch.
+        fast_rate, granularity: of Tiki-Taka.
+        slow_gain: gain of its slow array, which is the largest weight.
         seeds: of initial weights, devices and sample order.
     """
 
@@ -69,10 +77,12 @@ class ResidualConfig:
     transfer: float = 0.13
     cycle: int = 512
     slower: int = 100
-    rates: tuple[float, ...] = (0.05, 0.02, 0.0075)
-    fast_rate: float = 0.02
-    tiki_taka: tuple[float, ...] = (0.05, 0.02, 0.0075)
-    granularity: float = 1.0
+    software: tuple[float, ...] = tuple(0.05 * part for part in _PARTS)
+    residual: tuple[float, ...] = tuple(0.05 * part for part in _PARTS)
+    tiki_taka: tuple[float, ...] = tuple(0.02 * part for part in _PARTS)
+    fast_rate: float = 0.002
+    granularity: float = 10_000.0
+    slow_gain: float = 0.3
     seeds: tuple[int, ...] = (0,)
 
 
@@ -106,7 +116,7 @@ def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, on digits, not what it claims."""
     config, started = QUICK if quick else FULL, time.perf_counter()
     data = load(config.dataset)
-    names = [SOFTWARE, SINGLE, TIKI_TAKA, *map(residual, config.arrays)]
+    names = [SOFTWARE, TIKI_TAKA, *map(residual, config.arrays)]
     found = {name: [_kept(folder, config, data, name, seed) for seed in config.seeds] for name in names}
     record = Record(
         "residual_learning",
@@ -114,9 +124,9 @@ def main(folder: Path, *, quick: bool) -> Record:
         config.seeds,
         time.perf_counter() - started,
         _claims(found),
-        tables={"accuracy": _table(config, found)},
+        tables={"accuracy": _table(found)},
         data={f"{name}/accuracy": np.array(runs)[..., 1] for name, runs in found.items()},
-        notes=["The paper's network, rates, gains and epochs are not known; those here are from a search on one seed."],
+        notes=NOTES,
     )
     draw(record, folder)
     return write_result(folder, record)
@@ -129,20 +139,17 @@ def _kept(folder: Path, config: ResidualConfig, data: Dataset, name: str, seed: 
 
 def _trained(config: ResidualConfig, data: Dataset, name: str, seed: int) -> np.ndarray:
     network: Any = LeNet(config, data.n_classes, seed)
-    rates, rule = config.rates, None
+    rates, rule = config.software, None
     if name != SOFTWARE:
-        gains: Sequence[float] = (1.0,)
-        if name == SINGLE:
-            rule = rules.AnalogSGD(0.1)
-        elif name == TIKI_TAKA:
-            gains, rates = (0.0, 1.0), config.tiki_taka
+        if name == TIKI_TAKA:
+            gains, rates = (0.0, config.slow_gain), config.tiki_taka
             rule = rules.TikiTaka(
                 0.1, fast_rate=config.fast_rate, granularity=config.granularity, every=1, in_steps=True
             )
         else:
             which = [residual(arrays) for arrays in config.arrays].index(name)
-            arrays = config.arrays[which]
-            gains = [config.gamma[which] ** k for k in reversed(range(arrays))]
+            arrays, rates = config.arrays[which], config.residual
+            gains = tuple(config.gamma[which] ** k for k in reversed(range(arrays)))
             rule = rules.ResidualLearning(
                 0.1,
                 transfer=config.transfer,
@@ -164,17 +171,15 @@ def _last(runs: list[np.ndarray]) -> list[float]:
 def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
     claims = []
     for name, runs in found.items():
-        paper = PUBLISHED.get(name)
-        reach = None if paper is None or name == TIKI_TAKA else f">= {paper - 0.5:.2f}"
         slug = name.replace(", ", "_").replace(" ", "_")
-        claims.append(claim(slug, "%", _last(runs), paper=paper, reach=reach, label=name))
+        claims.append(claim(slug, "%", _last(runs), paper=PUBLISHED.get(name), label=name))
     return claims
 
 
-def _table(config: ResidualConfig, found: dict[str, list[np.ndarray]]) -> TextTable:
-    columns = ["", *(f"epoch {k + 1} [%]" for k in range(len(config.rates)))]
+def _table(found: dict[str, list[np.ndarray]]) -> TextTable:
+    columns = ["", *(f"epoch {k + 1} [%]" for k in range(len(_PARTS)))]
     rows = [
-        [name, *(mean_and_spread([float(run[k, 1]) for run in runs]) for k in range(len(config.rates)))]
+        [name, *(mean_and_spread([float(run[k, 1]) for run in runs]) for k in range(len(_PARTS)))]
         for name, runs in found.items()
     ]
     return TextTable("Accuracy on test images", columns, rows)

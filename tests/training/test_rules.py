@@ -35,9 +35,11 @@ RULES = [
     Case(T.rules.CoarseToFine(0.1, switch=120), (1.0, 0.2)),
     Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1), (0.0, 1.0)),
     Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1, chopper=0.05), (0.0, 1.0)),
+    Case(T.rules.TikiTaka(0.1, granularity=10.0, every=1, in_steps=True), (0.0, 1.0)),
     Case(T.rules.AGAD(0.1, granularity=10.0, every=1), (0.0, 1.0)),
     Case(T.rules.RIDER(0.1, granularity=10.0), (0.1, 1.0, 0.1)),
     Case(T.rules.ResidualLearning(0.1, arrays=3, every=1, slower=2, switch=200), (0.04, 0.2, 1.0)),
+    Case(T.rules.ResidualLearning(0.1, cycle=8, nearest=True), (0.2, 1.0)),
     Case(T.rules.WeightedSynapse(minor=0.02, major=0.05), (1.0, 0.2)),
 ]
 
