@@ -1,1 +1,1 @@
-"""LeNet-5 on devices of 10 states: one, two, three, four and six arrays per matrix."""
+"""LeNet-5 on devices of 10 states: three, four and six arrays per matrix that learn each other's residual."""
