@@ -87,7 +87,7 @@ class ResidualConfig:
 
 
 FULL = ResidualConfig()
-QUICK = ResidualConfig("digits", 60, 8, (3, 2), (2, 4), 8, arrays=(3,), gamma=(0.12,), switch=((20,),))
+QUICK = ResidualConfig("digits", 60, 8, (3, 2), (2, 4), 8, switch=((20,), (20, 40), (10, 20, 30, 40)), cycle=16)
 
 
 class LeNet(nnx.Module):

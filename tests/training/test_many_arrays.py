@@ -78,7 +78,8 @@ def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
         for n in (4, 4, 2):
             outer = {"layers/0": qs.nn.Outer(jnp.zeros((n, ROWS)), jnp.zeros((n, COLS)))}
             model, memory = nnx.jit(rule.update)(model, memory, outer, KEY)
-        moved = np.flatnonzero(np.any(np.asarray(device.weight(model.layers[0].kernel.devices()))[1], 1))
+        kernel = qs.nn.crossbar_layers(model)["layers/0"].kernel
+        moved = np.flatnonzero(np.any(np.asarray(device.weight(kernel.devices()))[1], 1))
         assert moved.tolist() == ([0, 1, 2] if in_steps else [0, 1, 2, 3, 4, 5]), rule
 
 
