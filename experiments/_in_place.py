@@ -54,7 +54,14 @@ def begin(network: nnx.Module, rule: Any, seed: int) -> training.State:
 
 
 def run(
-    state: training.State, data: Dataset, rates: Sequence[float], *, images: int, batch: int = 1, told: str = ""
+    state: training.State,
+    data: Dataset,
+    rates: Sequence[float],
+    *,
+    images: int,
+    batch: int = 1,
+    in_place: float = 1.0,
+    told: str = "",
 ) -> tuple[training.State, np.ndarray]:
     """Epochs with a learning rate each.
 
@@ -64,6 +71,7 @@ def run(
         rates: learning rate of every epoch.
         images: how many of the training images are presented.
         batch: samples per step.
+        in_place: learning rate of the rule over that of what descends in digital.
         told: name of the run in lines about its progress; none without.
 
     Returns:
@@ -72,7 +80,7 @@ def run(
     x, y = data.x_train[:images], data.y_train[:images]
     found = []
     for number, rate in enumerate(rates):
-        state, metrics = training.epoch(_with_rate(state, rate), x, y, batch)
+        state, metrics = training.epoch(_with_rate(state, rate, in_place), x, y, batch)
         accuracy = 100 * float(training.accuracy(training.model(state), *data.test))
         found.append((float(metrics.loss), accuracy))
         if told:
@@ -80,7 +88,7 @@ def run(
     return state, np.array(found)
 
 
-def _with_rate(state: training.State, rate: float) -> training.State:
+def _with_rate(state: training.State, rate: float, in_place: float) -> training.State:
     value = jnp.asarray(rate, jnp.float32)
 
     def digital(memory: Any) -> Any:
@@ -91,4 +99,4 @@ def _with_rate(state: training.State, rate: float) -> training.State:
         return eqx.tree_at(lambda s: s.rule_state, state, digital(state.rule_state))
     memory, rest = state.rule_state
     state = eqx.tree_at(lambda s: s.rule_state, state, (memory, digital(rest)))
-    return eqx.tree_at(lambda s: s.rule.rule.learning_rate, state, value)
+    return eqx.tree_at(lambda s: s.rule.rule.learning_rate, state, in_place * value)

@@ -64,6 +64,27 @@ def test_what_is_less_than_half_a_step_is_not_handed_on_where_reads_are_rounded_
 
 
 @pytest.mark.slow  # compilation, most of it
+def test_a_carry_leaves_the_matrix_as_it_was():
+    """The next array's step of 0.05 is five of the finer one's: what is left is the remainder, and the sum the same."""
+    device, gains = qs.devices.ConstantStep(dw_min=0.05), np.array([0.2, 1.0])
+    rule = T.rules.ResidualLearning(0.1, transfer=0.2, every=1, nearest=True, carry=True)
+    w, tally = presented(rule, one_kernel(device, gains), *NOTHING, weight=START[:2])
+    handed = np.rint(0.2 * HELD / 0.05)
+    np.testing.assert_allclose(w[1], np.broadcast_to(0.05 * handed[:, None], (ROWS, COLS)), atol=1e-6)
+    np.testing.assert_allclose(np.tensordot(gains, w, 1), np.asarray(0.2 * START[0]), atol=1e-6)
+    assert int(tally.pulses[0]) == COLS * 6 * np.abs(handed).sum()
+
+
+@pytest.mark.slow  # compilation, most of it
+def test_a_carry_takes_no_more_than_a_device_holds():
+    """A transfer above the ratio of gains hands on more than there is: the finer array ends within a step of 0."""
+    device = qs.devices.ConstantStep(dw_min=0.05)
+    rule = T.rules.ResidualLearning(0.1, transfer=1.0, every=1, nearest=True, carry=True)
+    w, _ = presented(rule, one_kernel(device, (0.2, 1.0)), *NOTHING, weight=START[:2])
+    assert np.all(np.abs(w[0]) < 0.02501)
+
+
+@pytest.mark.slow  # compilation, most of it
 @pytest.mark.parametrize("in_steps", [False, True])
 def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
     """Steps of four, four and two presentations of nothing: which rows were handed on."""

@@ -78,6 +78,7 @@ class ResidualLearning(AbstractRule):
     switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
     nearest: bool = eqx.field(static=True, default=False)
+    carry: bool = eqx.field(static=True, default=False)
     trains: PulseTrains = eqx.field(default_factory=PulseTrains)
 
     def __check_init__(self):
@@ -137,16 +138,25 @@ class ResidualLearning(AbstractRule):
     def _handed_on(
         self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, read: Array, key: Any
     ) -> tuple[Any, Tally]:
-        """One row of an array read, and the same row of another one pulsed."""
+        """One row of an array read, and the same row of another one pulsed; what it hands on is taken off with a carry."""
         rounding, noise, reading = jax.random.split(key, 3)
         device, (_, *groups, rows, _) = kernel.device, jax.tree.leaves(devices)[0].shape
         lines = prod(groups) * rows
         row = (read % lines).astype(jnp.int32)
 
-        steps = self.transfer / device.mean_step * row_read(device, devices, source * lines + row, reading)
+        held = row_read(device, devices, source * lines + row, reading)
+        steps = self.transfer / device.mean_step * held
         # The row is on throughout, so that each column is rounded for itself.
         up = 0.5 if self.nearest else jax.random.uniform(rounding, steps.shape, steps.dtype)
         counts = jnp.floor(steps + up).astype(jnp.int32)
         # Rows of all arrays are numbered through: which array it is, is known at run time only.
         devices = row_pulsed(device, devices, 0, target * lines + row, counts, noise)
-        return devices, tally.and_pulses(jnp.sum(jnp.abs(counts)), target)
+        tally = tally.and_pulses(jnp.sum(jnp.abs(counts)), target)
+        if self.carry:
+            gains = kernel.gains.get_value()
+            most = jnp.abs(held) / device.mean_step
+            taken = jnp.round(jnp.minimum(jnp.abs(counts) * gains[target] / gains[source], most))
+            taken = -jnp.sign(counts) * taken.astype(jnp.int32)
+            devices = row_pulsed(device, devices, 0, source * lines + row, taken, jax.random.fold_in(noise, 0))
+            tally = tally.and_pulses(jnp.sum(jnp.abs(taken)), target)
+        return devices, tally
