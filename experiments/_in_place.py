@@ -60,7 +60,7 @@ def run(
     *,
     images: int,
     batch: int = 1,
-    in_place: float = 1.0,
+    in_place: Sequence[float] | None = None,
     told: str = "",
 ) -> tuple[training.State, np.ndarray]:
     """Epochs with a learning rate each.
@@ -71,7 +71,7 @@ def run(
         rates: learning rate of every epoch.
         images: how many of the training images are presented.
         batch: samples per step.
-        in_place: learning rate of the rule over that of what descends in digital.
+        in_place: learning rates of the rule of the arrays, where they are not those of what descends in digital.
         told: name of the run in lines about its progress; none without.
 
     Returns:
@@ -79,8 +79,8 @@ def run(
     """
     x, y = data.x_train[:images], data.y_train[:images]
     found = []
-    for number, rate in enumerate(rates):
-        state, metrics = training.epoch(_with_rate(state, rate, in_place), x, y, batch)
+    for number, (rate, its) in enumerate(zip(rates, rates if in_place is None else in_place, strict=True)):
+        state, metrics = training.epoch(_with_rate(state, rate, its), x, y, batch)
         accuracy = 100 * float(training.accuracy(training.model(state), *data.test))
         found.append((float(metrics.loss), accuracy))
         if told:
@@ -89,7 +89,7 @@ def run(
 
 
 def _with_rate(state: training.State, rate: float, in_place: float) -> training.State:
-    value = jnp.asarray(rate, jnp.float32)
+    value, its = jnp.asarray(rate, jnp.float32), jnp.asarray(in_place, jnp.float32)
 
     def digital(memory: Any) -> Any:
         return memory._replace(hyperparams=memory.hyperparams | {"learning_rate": value})
@@ -99,4 +99,4 @@ def _with_rate(state: training.State, rate: float, in_place: float) -> training.
         return eqx.tree_at(lambda s: s.rule_state, state, digital(state.rule_state))
     memory, rest = state.rule_state
     state = eqx.tree_at(lambda s: s.rule_state, state, (memory, digital(rest)))
-    return eqx.tree_at(lambda s: s.rule.rule.learning_rate, state, in_place * value)
+    return eqx.tree_at(lambda s: s.rule.rule.learning_rate, state, its)

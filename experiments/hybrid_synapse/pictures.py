@@ -10,7 +10,8 @@ from qsynapse_jax.studies import Record
 
 _STYLES = {
     "software": ("float software", "0.45"),
-    "hybrid": ("coarse and fine array", "tab:green"),
+    "hybrid": ("coarse and fine, with a carry", "tab:green"),
+    "in_turn": ("coarse, then fine", "tab:blue"),
     "single": ("one array", "tab:red"),
 }
 
@@ -30,8 +31,10 @@ def draw(record: Record, folder: Path) -> None:
             last = np.array([record.data[f"{way}/{n}/accuracy"][:, -1] for n in states])
             _band(right, states, last, label=label, color=color)
     switch = len(record.config["coarse"]) if isinstance(record.config, dict) else len(record.config.coarse)
-    left.axvline(switch + 0.5, color="0.7", lw=1, ls=":")
-    left.annotate("coarse array\nuntil here", (switch + 0.55, 0.03), xycoords=("data", "axes fraction"), fontsize=8)
+    left.axvline(switch + 0.5, color=_STYLES["in_turn"][1], lw=1, ls=":")
+    left.annotate(
+        "coarse, then fine:\nfine from here", (switch + 0.55, 0.03), xycoords=("data", "axes fraction"), fontsize=8
+    )
     left.set(title="Devices of 50 states", xlabel="epoch", ylabel="accuracy on test images [%]")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set(title="Short runs, after the last epoch", xlabel="states of a device", xscale="log")

@@ -115,7 +115,7 @@ _WHAT = ("loss", "accuracy")
 def _trained(config: HybridConfig, data: Dataset, way: str, states: int, seed: int) -> np.ndarray:
     """Loss and accuracy of every epoch."""
     network: Any = Sigmoids((data.x_train.shape[1], *config.hidden, data.n_classes), seed)
-    images, rates, rule, in_place = min(config.images, len(data.x_train)), config.single, None, 1.0
+    images, rates, rule, in_place = min(config.images, len(data.x_train)), config.single, None, None
     if way != "software":
         device, gains, rule = ConstantStep(dw_min=2 / states), (config.gain,), rules.AnalogSGD(0.1)
         if way == IN_TURN:
@@ -127,7 +127,7 @@ def _trained(config: HybridConfig, data: Dataset, way: str, states: int, seed: i
             # As the array after the fine one is read to the nearest step, the two hold a number as two digits do.
             rule = rules.ResidualLearning(0.1, transfer=finer, cycle=config.cycle, nearest=True, carry=True)
             # The rule's learning rate is in units of the fine array, that of the biases in units of the matrix.
-            in_place = 1 / gains[0]
+            in_place = [rate / gains[0] for rate in rates]
         network = on_arrays(network, analog(device), gains, seed)
     told = f"{way}, {states} states, {images} images, seed {seed}"
     return run(begin(network, rule, seed), data, rates, images=images, in_place=in_place, told=told)[1]

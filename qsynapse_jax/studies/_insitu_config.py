@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -66,6 +67,11 @@ class InsituConfig:
     every: int | None = None
     """Of tiki-taka, agad, residual and rider: presentations between two reads of a row of the fast array; 2 where not
     given."""
+    cycle: int | None = None
+    """Of residual: steps in which all rows of the finest array are read once, in place of every."""
+    carry: bool = False
+    """Of residual: take what an array hands on off it, as digits of a number do; for devices with steps that hardly
+    depend on the weight. Then gains should stand to each other as a step to a range, or somewhat closer."""
     r_wire: float = 0.0
     """Resistance of a word-line and of a bit-line segment [ohm]; 0 leaves wires out. Circuits are solved for every
     batch: give a larger batch size."""
@@ -78,7 +84,7 @@ class InsituConfig:
         choices = (("rule", RULES), ("activation", ACTIVATIONS))
         for name, among in choices:
             object.__setattr__(self, name, known(getattr(self, name), among, name))
-        for name in ("epochs", "batch_size", "train_images", "every", "train_length"):
+        for name in ("epochs", "batch_size", "train_images", "every", "cycle", "train_length"):
             value = self.passes if name == "epochs" else getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"Argument `{name}` must be at least 1, but is {value}.")
@@ -95,16 +101,27 @@ class InsituConfig:
 
     def _check_arrays(self) -> None:
         """Options that the rule has no use for, and arrays that do not fit it."""
-        for option, argument in (("switch", "switch"), ("every", "every"), ("train_length", "trains")):
-            if getattr(self, option) is not None and not self._rule.has(argument):
-                others = ", ".join(name for name, rule in RULES.items() if rule.has(argument))
-                raise ValueError(f"Argument `{option}` is for the rules {others}; {self.rule} has no use for it.")
+        needs = {"switch": "switch", "every": "every", "cycle": "cycle", "carry": "carry", "train_length": "trains"}
+        for option, argument in needs.items():
+            if getattr(self, option) not in (None, False) and not self._rule.has(argument):
+                others = [name for name, rule in RULES.items() if rule.has(argument)]
+                which = f"rule{'s' if len(others) > 1 else ''} {', '.join(others)}"
+                raise ValueError(f"Argument `{option}` is for the {which}; {self.rule} has no use for it.")
         usual, given = self._rule.gains, self.array_gains
         if len(given) < len(usual) or (len(given) > len(usual) and not self._rule.is_open):
             many = f"{len(usual)} numbers or more" if self._rule.is_open else f"as many numbers as {usual}"
             raise ValueError(f"Argument `gains` must hold {many} for the rule {self.rule}, but is {given}.")
         if not (min(given) >= 0 and 0 < max(given) < math.inf):
             raise ValueError(f"Argument `gains` must hold numbers of at least 0, one of them above, but is {given}.")
+        if self.cycle is not None and self.every is not None:
+            raise ValueError(
+                f"Arguments `cycle` and `every` say the same, so that one of them must go, but are {self.cycle} and "
+                f"{self.every}."
+            )
+        if self.carry and not (given[0] > 0 and list(given) == sorted(given)):
+            raise ValueError(
+                f"Argument `gains` must hold positive numbers in ascending order for a carry, but is {given}."
+            )
         if self._rule.has("switch") and len(self.switches) != len(given) - 1:
             raise ValueError(
                 f"Argument `switch` must hold one number less than there are arrays, {len(given) - 1}, but is "
@@ -156,9 +173,19 @@ class InsituConfig:
         if self._rule.has("switch"):
             presentations = steps * self.batch_size
             options["switch"] = tuple(max(1, round(presentations * epochs)) for epochs in self.switches)
+        if self.cycle is not None:
+            options["cycle"] = self.cycle
+        rate = self.learning_rate
+        if self.carry:
+            gains = self.array_gains
+            # Of two arrays their ratio; of more the smallest one, so that none hands on more than it holds.
+            transfer = min(fine / coarse for fine, coarse in pairwise(gains))
+            options |= {"carry": True, "nearest": True, "transfer": transfer}
+            # The rule's is in units of the finest array.
+            rate /= gains[0]
         if self.train_length is not None:
             options["trains"] = rules.PulseTrains(length=self.train_length)
-        rule = self._rule.rule(self.learning_rate, **options)
+        rule = self._rule.rule(rate, **options)
         return Decaying(rule, self.decay, steps), sgd(self.learning_rate, decay=self.decay, every=steps)
 
     def physical_device(self) -> Any:

@@ -147,6 +147,14 @@ def test_rates_and_the_switch_count_epochs_as_steps_and_presentations():
     assert usual.switch == (200,)
 
 
+def test_a_carry_hands_on_what_the_finest_array_is_worth():
+    config = InsituConfig(rule="residual", learning_rate=0.06, gains=(0.06, 1.0), cycle=64, carry=True)
+    rule: Any = config.learning(100)[0].rule
+    assert (rule.transfer, rule.learning_rate, rule.cycle) == (pytest.approx(0.06), pytest.approx(1.0), 64)
+    assert rule.nearest
+    assert rule.carry
+
+
 WRONG = {
     "rule": ({"rule": "adag"}, r"`rule` must be one of sgd, .* but is 'adag'. Did you mean 'agad'\?"),
     "device": ({"device": "cmo_hfx"}, r"`device` must be one of soft-bounds, .* Did you mean 'cmo-hfox'\?"),
@@ -167,6 +175,13 @@ WRONG = {
     "useless option": ({"rule": "sgd", "every": 2}, "`every` is for the rules .*tiki-taka, agad.*; sgd has no use"),
     "one array more": ({"rule": "sgd", "gains": (1.0, 1.0)}, r"`gains` must hold as many numbers as \(1.0,\) for"),
     "one array less": ({"rule": "coarse-to-fine", "gains": (1.0,)}, "`gains` must hold 2 numbers or more for"),
+    "carry of one array": ({"rule": "sgd", "carry": True}, "`carry` is for the rule residual; sgd has no use for it"),
+    "carry from nothing": (
+        {"rule": "residual", "gains": (0.0, 1.0), "carry": True},
+        r"`gains` must hold positive numbers in ascending order for a carry, but is \(0\.0, 1\.0\)",
+    ),
+    "two clocks": ({"rule": "residual", "cycle": 64, "every": 2}, "`cycle` and `every` say the same"),
+    "no cycle": ({"rule": "residual", "cycle": 0}, "`cycle` must be at least 1"),
     "gains of nothing": ({"gains": (0.0, 0.0)}, "`gains` must hold numbers of at least 0, one of them above"),
     "switches": ({"rule": "coarse-to-fine", "switch": (1.0, 2.0)}, "`switch` must hold one number less than"),
     "late switch": ({"rule": "coarse-to-fine", "switch": (0.0,)}, "`switch` must hold positive epochs"),

@@ -189,5 +189,7 @@ def test_wrong_use():
     with pytest.raises(ValueError, match="`memory` must be a probability from 0 to 1"):
         T.rules.RIDER(0.1, memory=2.0)
     model = one_kernel(qs.devices.ConstantStep(), (1.0, 0.1), (4, 5))
+    with pytest.raises(ValueError, match=r"positive gains in ascending order for a carry, but .* \[1\.0, 0"):
+        T.init(model, T.rules.ResidualLearning(0.1, carry=True), key=KEY)
     with pytest.raises(ValueError, match=r"must have 3 arrays of devices per layer for `RIDER`, but .* has 2"):
         T.init(model, T.rules.RIDER(0.1), key=KEY)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from qsynapse_jax._checks import is_concrete
 from qsynapse_jax._fields import Scalar, positive, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
@@ -62,7 +63,8 @@ class ResidualLearning(AbstractRule):
         trains: how factors become pulses.
 
     Raises:
-        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a model with other arrays.
+        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a model with other arrays, or
+            whose gains do not ascend from above 0 where there is a carry.
 
     Reference: J. Li et al., arXiv 2510.02516, 2025 (algorithm 1; on MNIST gamma 0.5, `every=2`, `slower=5`, `transfer`
         0.1 and more; gamma is best near one over the number of states); T. Gokmen and W. Haensch, Front. Neurosci.
@@ -89,7 +91,15 @@ class ResidualLearning(AbstractRule):
             )
 
     def init(self, model: nnx.Module) -> Any:
-        return {path: Tally.zero() for path in self._kernels(model)}
+        kernels = self._kernels(model)
+        for path, kernel in kernels.items():
+            gains = kernel.gains.get_value()
+            if self.carry and is_concrete(gains) and not (gains[0] > 0 and jnp.all(gains[1:] >= gains[:-1])):
+                raise ValueError(
+                    f"Argument `model` must have positive gains in ascending order for a carry, but those of layer "
+                    f"{path} are {gains.tolist()}."
+                )
+        return {path: Tally.zero() for path in kernels}
 
     def remark(self, rule_state: Any) -> str:
         return told(list(rule_state.values()), self.trains.length, "the learning rate")
@@ -138,7 +148,7 @@ class ResidualLearning(AbstractRule):
     def _handed_on(
         self, kernel: PulsedKernel, devices: Any, tally: Tally, source: Array, target: Array, read: Array, key: Any
     ) -> tuple[Any, Tally]:
-        """One row of an array read, and the same row of another one pulsed; what it hands on is taken off with a carry."""
+        """One row of an array read, and the same row of another one pulsed; with a carry, what it hands on is off."""
         rounding, noise, reading = jax.random.split(key, 3)
         device, (_, *groups, rows, _) = kernel.device, jax.tree.leaves(devices)[0].shape
         lines = prod(groups) * rows
@@ -154,8 +164,8 @@ class ResidualLearning(AbstractRule):
         tally = tally.and_pulses(jnp.sum(jnp.abs(counts)), target)
         if self.carry:
             gains = kernel.gains.get_value()
-            most = jnp.abs(held) / device.mean_step
-            taken = jnp.round(jnp.minimum(jnp.abs(counts) * gains[target] / gains[source], most))
+            handed, most = jnp.abs(counts) * gains[target] / gains[source], jnp.abs(held) / device.mean_step
+            taken = jnp.round(jnp.where(handed <= 2 * most, handed, most))
             taken = -jnp.sign(counts) * taken.astype(jnp.int32)
             devices = row_pulsed(device, devices, 0, source * lines + row, taken, jax.random.fold_in(noise, 0))
             tally = tally.and_pulses(jnp.sum(jnp.abs(taken)), target)
