@@ -39,7 +39,7 @@ RULES = [
     Case(T.rules.AGAD(0.1, granularity=10.0, every=1), (0.0, 1.0)),
     Case(T.rules.RIDER(0.1, granularity=10.0), (0.1, 1.0, 0.1)),
     Case(T.rules.ResidualLearning(0.1, arrays=3, every=1, slower=2, switch=200), (0.04, 0.2, 1.0)),
-    Case(T.rules.ResidualLearning(0.1, cycle=8, nearest=True), (0.2, 1.0)),
+    Case(T.rules.ResidualLearning(0.1, cycle=8, nearest=True, carry=True), (0.2, 1.0)),
     Case(T.rules.WeightedSynapse(minor=0.02, major=0.05), (1.0, 0.2)),
 ]
 
