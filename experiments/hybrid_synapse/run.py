@@ -124,7 +124,7 @@ def _trained(config: HybridConfig, data: Dataset, way: str, states: int, seed: i
         elif way == HYBRID:
             finer = config.overlap * 2 / min(states, STATES)
             gains, rates = (finer * config.gain, config.gain), config.carried
-            # As the array after the fine one is read to the nearest step, the two hold a number as two digits do.
+            # A fine array is handed on to the nearest step of the coarse one: the two hold a number as two digits do.
             rule = rules.ResidualLearning(0.1, transfer=finer, cycle=config.cycle, nearest=True, carry=True)
             # The rule's learning rate is in units of the fine array, that of the biases in units of the matrix.
             in_place = [rate / gains[0] for rate in rates]

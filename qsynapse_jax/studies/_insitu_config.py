@@ -207,8 +207,9 @@ class InsituConfig:
         arrays = " and ".join(filter(None, self.array_names)) or "one array"
         spreads = ", ".join(f"{100 * float(getattr(device, name)):.3g} % {words}" for name, words in _SPREADS.items())
         wires = f"{self.r_wire:g} ohm per segment" if self.r_wire > 0 else "ideal"
+        carry = " with a carry" if self.carry else ""
         return [
-            f"rule:   {self.rule}; {arrays} per matrix,",
+            f"rule:   {self.rule}{carry}; {arrays} per matrix,",
             f"        learning rate {self.learning_rate:g}, times {self.decay:g} after every epoch",
             f"device: {self.device}, {low:.3g} to {high:.3g} in {(high - low) / step:,.0f} steps of {step:.3g},",
             f"        {quantity(float(device.g_min), 'S')} to {quantity(float(device.g_max), 'S')}; {spreads}",

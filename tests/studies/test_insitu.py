@@ -153,6 +153,7 @@ def test_a_carry_hands_on_what_the_finest_array_is_worth():
     assert (rule.transfer, rule.learning_rate, rule.cycle) == (pytest.approx(0.06), pytest.approx(1.0), 64)
     assert rule.nearest
     assert rule.carry
+    assert config.hardware()[0].startswith("rule:   residual with a carry;")
 
 
 WRONG = {
