@@ -1,7 +1,7 @@
 """LeNet-5 on devices of 10 states, trained in place on MNIST: residual learning with three, four and six arrays."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,73 @@ def residual(arrays: int) -> str:
 # Accuracy that J. Li et al., arXiv 2510.02516, report for 10 states [%].
 PUBLISHED = {residual(3): 95.07, residual(4): 97.10, residual(6): 98.53, TIKI_TAKA: 95.43}
 
+# How far below what was published an accuracy may be [%].
+_BELOW = 0.5
 
 NOTES = [
     "The paper's network, rates, gains and epochs are not known; those here are from a search on one seed.",
-    "One seed takes an hour and a half of one core.",
+    "One seed takes two hours of one core.",
 ]
 
 
-# Of the first learning rate, in every epoch.
-_PARTS = (1, 0.4, 0.15)
+def _falling(first: float) -> tuple[float, ...]:
+    return tuple(first * part for part in (1, 0.4, 0.15))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a number of arrays learns.
+
+    Attributes:
+        arrays: of a matrix.
+        coarsest: gain of the coarsest array, which is the largest weight.
+        gamma: gain of an array over that of the next coarser one.
+        transfer: part of what is read that the next array moves by.
+        slower: how much slower the clock of every next array is.
+        carry: whether what an array hands on is taken off it.
+        switch: images after which the warm start goes on to the next finer array.
+        cycle: images in which all rows of the finest array are read once.
+        share: how far the windows of a convolution share the learning rate.
+        rates: learning rate of the finest array in every epoch.
+        biases: learning rate of the biases in every epoch.
+    """
+
+    arrays: int
+    coarsest: float
+    gamma: float
+    switch: tuple[int, ...] = ()
+    transfer: float = 0.13
+    slower: int = 100
+    carry: bool = False
+    cycle: int = 512
+    share: float = 0.0
+    rates: tuple[float, ...] = _falling(0.05)
+    biases: tuple[float, ...] = _falling(0.05)
+
+
+_THREE = Way(3, 1.0, 0.12, (4000,))
+_FOUR = Way(
+    4,
+    0.3,
+    0.3,
+    (3000, 60_000),
+    cycle=256,
+    rates=(0.05, 0.02, 0.02, 0.02, 0.02, 0.015),
+    biases=(0.02, 0.02, 0.015, 0.015, 0.01, 0.01),
+)
+# Digits of a number: a step of an array is two of the next finer one's.
+_SIX = Way(
+    6,
+    0.5,
+    0.5,
+    transfer=0.5,
+    slower=4,
+    carry=True,
+    cycle=64,
+    share=0.25,
+    rates=(0.6, 0.6, 0.15, 0.1, 0.07, 0.05),
+    biases=(0.02, 0.02, 0.015, 0.01, 0.0075, 0.0075),
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +110,8 @@ class ResidualConfig:
         channels: outputs of the two convolutions.
         hidden: size of the hidden dense layer.
         states: steps of a device from bound to bound.
-        arrays: of a matrix, in residual learning.
-        gamma: gain of an array over that of the next coarser one, for each number of arrays.
-        switch: images after which the next finer array is fed, for each number of arrays.
-        transfer: part of what is read that the next array moves by.
-        cycle: images in which all rows of the finest array are read once.
-        slower: how much slower the clock of every next array is.
-        software, residual, tiki_taka: learning rate of every epoch.
+        residual: the ways of residual learning.
+        software, tiki_taka: learning rate of every epoch.
         fast_rate, granularity: of Tiki-Taka.
         slow_gain: gain of its slow array, which is the largest weight.
         seeds: of initial weights, devices and sample order.
@@ -71,15 +124,9 @@ class ResidualConfig:
     channels: tuple[int, int] = (16, 32)
     hidden: int = 128
     states: int = 10
-    arrays: tuple[int, ...] = (3, 4, 6)
-    gamma: tuple[float, ...] = (0.12, 0.3, 0.4)
-    switch: tuple[tuple[int, ...], ...] = ((4000,), (3000, 30_000), (2000, 4000, 60_000, 120_000))
-    transfer: float = 0.13
-    cycle: int = 512
-    slower: int = 100
-    software: tuple[float, ...] = tuple(0.05 * part for part in _PARTS)
-    residual: tuple[float, ...] = tuple(0.05 * part for part in _PARTS)
-    tiki_taka: tuple[float, ...] = tuple(0.02 * part for part in _PARTS)
+    residual: tuple[Way, ...] = (_THREE, _FOUR, _SIX)
+    software: tuple[float, ...] = (0.02, 0.01, 0.005)
+    tiki_taka: tuple[float, ...] = _falling(0.02)
     fast_rate: float = 0.002
     granularity: float = 10_000.0
     slow_gain: float = 0.3
@@ -87,7 +134,19 @@ class ResidualConfig:
 
 
 FULL = ResidualConfig()
-QUICK = ResidualConfig("digits", 60, 8, (3, 2), (2, 4), 8, switch=((20,), (20, 40), (10, 20, 30, 40)), cycle=16)
+QUICK = ResidualConfig(
+    "digits",
+    60,
+    8,
+    (3, 2),
+    (2, 4),
+    8,
+    residual=(
+        replace(_THREE, switch=(20,), cycle=16),
+        replace(_FOUR, switch=(20, 40), cycle=16, rates=(0.05,) * 3, biases=(0.02,) * 3),
+        replace(_SIX, cycle=16, rates=(0.6,) * 3, biases=(0.02,) * 3),
+    ),
+)
 
 
 class LeNet(nnx.Module):
@@ -116,7 +175,7 @@ def main(folder: Path, *, quick: bool) -> Record:
     """Runs the experiment into `folder`; `quick` proves that it runs, on digits, not what it claims."""
     config, started = QUICK if quick else FULL, time.perf_counter()
     data = load(config.dataset)
-    names = [SOFTWARE, TIKI_TAKA, *map(residual, config.arrays)]
+    names = [SOFTWARE, TIKI_TAKA, *(residual(way.arrays) for way in config.residual)]
     found = {name: [_kept(folder, config, data, name, seed) for seed in config.seeds] for name in names}
     record = Record(
         "residual_learning",
@@ -139,7 +198,7 @@ def _kept(folder: Path, config: ResidualConfig, data: Dataset, name: str, seed: 
 
 def _trained(config: ResidualConfig, data: Dataset, name: str, seed: int) -> np.ndarray:
     network: Any = LeNet(config, data.n_classes, seed)
-    rates, rule = config.software, None
+    rates, in_place, rule = config.software, None, None
     if name != SOFTWARE:
         if name == TIKI_TAKA:
             gains, rates = (0.0, config.slow_gain), config.tiki_taka
@@ -147,21 +206,23 @@ def _trained(config: ResidualConfig, data: Dataset, name: str, seed: int) -> np.
                 0.1, fast_rate=config.fast_rate, granularity=config.granularity, every=1, in_steps=True
             )
         else:
-            which = [residual(arrays) for arrays in config.arrays].index(name)
-            arrays, rates = config.arrays[which], config.residual
-            gains = tuple(config.gamma[which] ** k for k in reversed(range(arrays)))
+            way = next(way for way in config.residual if name == residual(way.arrays))
+            rates, in_place = way.biases, way.rates
+            gains = tuple(way.coarsest * way.gamma**k for k in reversed(range(way.arrays)))
             rule = rules.ResidualLearning(
                 0.1,
-                transfer=config.transfer,
-                arrays=arrays,
-                cycle=config.cycle,
-                slower=config.slower,
-                switch=config.switch[which],
+                transfer=way.transfer,
+                arrays=way.arrays,
+                cycle=way.cycle,
+                share=way.share,
+                slower=way.slower,
+                switch=way.switch,
                 nearest=True,
+                carry=way.carry,
             )
         network = on_arrays(network, analog(SoftBounds(dw_min=2 / config.states)), gains, seed)
     state, told = begin(network, rule, seed), f"{name}, seed {seed}"
-    return run(state, data, rates, images=config.images, told=told)[1]
+    return run(state, data, rates, images=config.images, in_place=in_place, told=told)[1]
 
 
 def _last(runs: list[np.ndarray]) -> list[float]:
@@ -171,15 +232,17 @@ def _last(runs: list[np.ndarray]) -> list[float]:
 def _claims(found: dict[str, list[np.ndarray]]) -> list[Claim]:
     claims = []
     for name, runs in found.items():
-        slug = name.replace(", ", "_").replace(" ", "_")
-        claims.append(claim(slug, "%", _last(runs), paper=PUBLISHED.get(name), label=name))
+        slug, paper = name.replace(", ", "_").replace(" ", "_"), PUBLISHED.get(name)
+        # Tiki-Taka is there for comparison, with few trials; nothing is asked of it.
+        reach = None if paper is None or name == TIKI_TAKA else f">= {paper - _BELOW:.2f}"
+        claims.append(claim(slug, "%", _last(runs), paper=paper, reach=reach, label=name))
     return claims
 
 
 def _table(found: dict[str, list[np.ndarray]]) -> TextTable:
-    columns = ["", *(f"epoch {k + 1} [%]" for k in range(len(_PARTS)))]
-    rows = [
-        [name, *(mean_and_spread([float(run[k, 1]) for run in runs]) for k in range(len(_PARTS)))]
-        for name, runs in found.items()
-    ]
-    return TextTable("Accuracy on test images", columns, rows)
+    epochs = max(len(runs[0]) for runs in found.values())
+    rows = []
+    for name, runs in found.items():
+        said = [mean_and_spread([float(run[k, 1]) for run in runs]) for k in range(len(runs[0]))]
+        rows.append([name, *said, *[""] * (epochs - len(said))])
+    return TextTable("Accuracy on test images [%]", ["epoch", *(str(k + 1) for k in range(epochs))], rows)

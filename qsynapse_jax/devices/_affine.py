@@ -1,7 +1,9 @@
 """Devices whose step is constant or linear in the weight: many pulses at once, in closed form."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +14,8 @@ from qsynapse_jax._fields import Scalar, non_negative, real
 from qsynapse_jax.devices import _noise
 from qsynapse_jax.devices._step import AbstractStep, StepState, signed
 
+# Slopes of devices, for a state and whether pulses go up.
+Slope = Callable[[StepState, Any], Array]
 # Mean overshoot of a random walk over a bound, in standard deviations of a step: -zeta(1/2)/sqrt(2 pi). And in mean
 # steps, which count where they are no smaller: what follows pulses one by one best for noise of 0.3 to 5 steps.
 _OVERSHOOT, _DRIFT_OVERSHOOT = 0.5826, 0.25
@@ -25,7 +29,7 @@ def after_pulses(
     count: Int[Array, "*shape"],
     word: UInt[Array, "*shape"],
     *,
-    slope: Array | None,
+    slope: Slope | None,
     noise: Array,
     is_proportional: bool,
 ) -> Float[Array, "*shape"]:
@@ -53,7 +57,8 @@ def after_pulses(
         state: of the devices.
         count: signed pulses.
         word: random words.
-        slope: s in the direction of the pulses, at most 0; `None` where steps are constant.
+        slope: s of a state, in the direction of the pulses, at most 0; `None` where steps are constant. A function,
+            because an array would be written out in full for the branches.
         noise: relative noise of a step.
         is_proportional: whether noise is in proportion to the step, or to the step at weight 0.
     """
@@ -65,7 +70,7 @@ def after_pulses(
 
 
 def _after(
-    state: StepState, count: Array, word: Array, slope: Array | None, noise: Array, is_proportional: bool, length: str
+    state: StepState, count: Array, word: Array, slope: Slope | None, noise: Array, is_proportional: bool, length: str
 ) -> Array:
     """`after_pulses` for counts of at most 1, of at most 31, of any size."""
     w, dtype = state.w, state.w.dtype
@@ -76,17 +81,18 @@ def _after(
     if slope is None:
         step, total, kept, squares, first = constant, n, 1.0, n, noise * constant
     else:
-        step = constant + slope * w
+        s = slope(state, count > 0)
+        step = constant + s * w
         # A step that jumps over the weight at which it would be 0 ends there after two, thrown back by the bound.
-        steep, slope = jnp.maximum(-slope, 1), jnp.maximum(slope, -1)
-        total, kept = (1, 1 + slope) if length == "single" else _power(slope, whole, length == "long")
+        steep, s = jnp.maximum(-s, 1), jnp.maximum(s, -1)
+        total, kept = (1, 1 + s) if length == "single" else _power(s, whole, length == "long")
         if is_proportional:
-            ratio = jnp.where(slope > -1, slope * noise / jnp.where(slope > -1, 1 + slope, 1), 1)
-            before = kept / jnp.where(slope > -1, 1 + slope, 1)
+            ratio = jnp.where(s > -1, s * noise / jnp.where(s > -1, 1 + s, 1), 1)
+            before = kept / jnp.where(s > -1, 1 + s, 1)
             squares = jnp.where(n > 1, before**2 * _growth(jnp.minimum(ratio**2, 1), n), 1)
             first = noise * step
         else:
-            squares, first = total * (1 + kept) / (2 + slope), noise * constant
+            squares, first = total * (1 + kept) / (2 + s), noise * constant
         total = jnp.where(n > 1, total / steep, 1)
     spread = jnp.abs(first) * jnp.sqrt(squares)
     end = w + step * total + spread * _noise.normal(word, dtype)
@@ -193,8 +199,9 @@ class LinearStep(AbstractStep):
         return signed(state, is_up) + self._slope(state, is_up) * state.w
 
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
-        slope = self._slope(state, count > 0)
-        return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
+        return after_pulses(
+            state, count, word, slope=self._slope, noise=self.dw_min_std, is_proportional=self.mult_noise
+        )
 
 
 class SoftBounds(AbstractStep):
@@ -240,8 +247,9 @@ class SoftBounds(AbstractStep):
         return signed(state, is_up) + self._slope(state, is_up) * state.w
 
     def moved(self, state: StepState, count: Int[Array, "*shape"], word: Array) -> Float[Array, "*shape"]:
-        slope = self._slope(state, count > 0)
-        return after_pulses(state, count, word, slope=slope, noise=self.dw_min_std, is_proportional=self.mult_noise)
+        return after_pulses(
+            state, count, word, slope=self._slope, noise=self.dw_min_std, is_proportional=self.mult_noise
+        )
 
 
 def _ratio(a: Array, b: Array) -> Array:

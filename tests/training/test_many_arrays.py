@@ -105,6 +105,17 @@ def test_a_clock_in_steps_counts_a_sample_of_many_windows_once(in_steps):
 
 
 @pytest.mark.slow  # compilation, most of it
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_the_windows_of_a_step_share_its_learning_rate(share):
+    """Factors of 1, a rate of eight steps and four windows: trains of eight slots, of four, and of two."""
+    device = qs.devices.ConstantStep(dw_min=0.01)
+    rule = T.rules.ResidualLearning(0.08, cycle=1000, share=share)
+    ones = np.ones((4, ROWS), np.float32), -np.ones((4, COLS), np.float32)
+    w, _ = presented(rule, one_kernel(device, (0.2, 1.0)), *ones, weight=0 * START[:2])
+    np.testing.assert_allclose(w[0], 0.01 * 4 * 8 / 4**share, rtol=1e-5)
+
+
+@pytest.mark.slow  # compilation, most of it
 def test_a_warm_start_feeds_the_coarsest_array_first():
     device = qs.devices.ConstantStep(dw_min=0.01)
     rule = T.rules.ResidualLearning(0.1, arrays=3, every=1, slower=100, switch=(2,))
@@ -182,6 +193,10 @@ def test_finer_arrays_take_what_devices_of_few_states_leave():
 def test_wrong_use():
     with pytest.raises(ValueError, match=r"`switch` must hold 1 numbers at most, .* but is \(10, 20\)"):
         T.rules.ResidualLearning(0.1, switch=(10, 20))
+    with pytest.raises(ValueError, match=r"`share` needs steps as the clock; give `cycle`"):
+        T.rules.ResidualLearning(0.1, share=0.5)
+    with pytest.raises(ValueError, match=r"`share` must be from 0 to 1, but is 2"):
+        T.rules.ResidualLearning(0.1, cycle=64, share=2)
     with pytest.raises(ValueError, match="`arrays` must be an integer of at least 2, but is 1"):
         T.rules.ResidualLearning(0.1, arrays=1)
     with pytest.raises(ValueError, match=r"`major` must be at least `minor` = 0\.2, but is 0\.1"):

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import Scalar, positive, real, whole
+from qsynapse_jax._fields import Rule, Scalar, check, positive, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
 from qsynapse_jax.training.rules._arrays import all_pulsed, row_pulsed, row_read
@@ -22,6 +22,11 @@ from qsynapse_jax.training.rules._trains import PulseTrains
 FINEST = 0
 # Groups of presentations are counted in 32 bits: an array on a slower clock than this is never read.
 _NEVER = 2**32 - 1
+
+
+def _share(value: Any) -> float:
+    check(value, "share", "", Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1)))
+    return float(value)
 
 
 class ResidualLearning(AbstractRule):
@@ -53,6 +58,9 @@ class ResidualLearning(AbstractRule):
             and not `every`, are the clock, and `switch` counts steps. For convolutions: a sample is hundreds of
             presentations, one for each window, and their few rows would come round hundreds of times as often as
             those of a dense layer. 0 is `every`. Static.
+        share: how far the n presentations of a step share the learning rate, where `cycle` is the clock: each has
+            `learning_rate/n^share`, 0 to 1. Windows of a convolution send pulses of both signs, hundreds a sample: with
+            0 its finest array forgets within a sample, with 0.5 no faster than that of a dense layer. Static.
         slower: how much slower the clock of every next array is. Static.
         switch: presentations after which the warm start goes on to the next finer array, or ends, in ascending order.
             The paper goes on when the loss does not fall any more, of which a rule knows nothing. Static.
@@ -60,11 +68,15 @@ class ResidualLearning(AbstractRule):
         nearest: whether reads are rounded to the nearest whole number of pulses, not at random. Then a weight below
             `mean_step/(2 transfer)` hands on nothing, which may be noise, and the next array keeps what it has; rounded
             at random, noise moves it to and fro, which pulls soft devices to their symmetry point. Static.
+        carry: whether what an array hands on is taken off it, by pulses of the other sign, as digits of a number are
+            carried: as many as change the matrix by as much, to the nearest whole one, but no more than lead to weight
+            0. Then the matrix stays as it was, and the finer array has room again. What is sent to a device at its
+            bound is lost. Static.
         trains: how factors become pulses.
 
     Raises:
-        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a model with other arrays, or
-            whose gains do not ascend from above 0 where there is a carry.
+        ValueError: numbers out of range; more of `switch` than arrays that may be fed; a `share` without a
+            `cycle`; a model with other arrays, or whose gains do not ascend from above 0 where there is a carry.
 
     Reference: J. Li et al., arXiv 2510.02516, 2025 (algorithm 1; on MNIST gamma 0.5, `every=2`, `slower=5`, `transfer`
         0.1 and more; gamma is best near one over the number of states); T. Gokmen and W. Haensch, Front. Neurosci.
@@ -76,6 +88,7 @@ class ResidualLearning(AbstractRule):
     arrays: int = whole(2, default=2)
     every: int = whole(1, default=2)
     cycle: int = whole(0, default=0)
+    share: float = eqx.field(static=True, converter=_share, default=0.0)
     slower: int = whole(1, default=5)
     switch: tuple[int, ...] = eqx.field(static=True, converter=switches, default=())
     schedule: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
@@ -89,6 +102,8 @@ class ResidualLearning(AbstractRule):
                 f"Argument `switch` must hold {self.arrays - 1} numbers at most, one for every array but the finest, "
                 f"but is {self.switch}."
             )
+        if self.share and not self.cycle:
+            raise ValueError("Argument `share` needs steps as the clock; give `cycle`, 1 or more.")
 
     def init(self, model: nnx.Module) -> Any:
         kernels = self._kernels(model)
@@ -116,7 +131,7 @@ class ResidualLearning(AbstractRule):
     def _presented(self, kernel: PulsedKernel, devices: Any, tally: Tally, x: Array, delta: Array, keys: Array) -> Any:
         device, n = kernel.device, len(x)
         bits, noise, moving = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)(keys)
-        rate = jnp.broadcast_to(self.learning_rate / device.mean_step, (n,))
+        rate = jnp.broadcast_to(self.learning_rate * n**-self.share / device.mean_step, (n,))
         if self.schedule is not None:
             rate = rate * jax.vmap(self.schedule)(tally.presentations + jnp.arange(n, dtype=jnp.uint32))
         sent = jax.vmap(self.trains.send)(x, -delta, rate, bits)
