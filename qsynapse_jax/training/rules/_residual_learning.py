@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from qsynapse_jax._checks import is_concrete
-from qsynapse_jax._fields import Rule, Scalar, check, positive, real, whole
+from qsynapse_jax._fields import Rule, Scalar, checked, positive, real, whole
 from qsynapse_jax.nn import Outer, PulsedKernel
 from qsynapse_jax.training.rules._analog_sgd import Tally, pulsed_kernels, switches, told
 from qsynapse_jax.training.rules._arrays import all_pulsed, row_pulsed, row_read
@@ -25,7 +25,7 @@ _NEVER = 2**32 - 1
 
 
 def _share(value: Any) -> float:
-    check(value, "share", "", Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1)))
+    checked(value, "share", "", Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1)))
     return float(value)
 
 
